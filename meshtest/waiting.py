@@ -1,0 +1,47 @@
+"""Waiting for a condition, and how long each wait may last."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from meshtest.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Upper bounds in seconds; none of them is a delay, every wait ends when its condition holds."""
+
+    start: float = 60.0
+    """From the first process to every pod ready."""
+    push: float = 30.0
+    """From a change to every sidecar having acknowledged it."""
+    evidence: float = 3.0
+    """From the end of a request to the last access log line about it."""
+    request: float = 15.0
+    """One request, unless it says otherwise."""
+    engine_build: float = 1800.0
+    """Building the istiod engine once."""
+    stop: float = 5.0
+    """From asking a process to end to killing it."""
+
+
+def wait_until(probe: Callable[[], T | None], timeout: float, what: Callable[[], str], *, step: float = 0.002) -> T:
+    """Return the first true value of `probe`, asked every `step` seconds.
+
+    Raises RuntimeFailure after `timeout` seconds; `what` then says what was waited for and the state found.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = probe()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise RuntimeFailure(f"after {timeout:g} s: {what()}")
+        time.sleep(step)
