@@ -1,0 +1,198 @@
+"""The nouns of a mesh: what the manifests say runs in it, as plain values.
+
+    Manifest ──► Workload ──► Pod (one per replica, with an address and an identity)
+             ──► Service ──► endpoints (pods behind it), a cluster IP, names
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meshtest.errors import Location
+
+TRUST_DOMAIN = "cluster.local"
+ROOT_NAMESPACE = "istio-system"
+TLS_MODE_LABEL = "security.istio.io/tlsMode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRef:
+    """What names a Kubernetes object; `namespace` is empty for cluster-scoped kinds."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    def to_dict(self) -> dict[str, str]:
+        """As the engine wants it."""
+        return {
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One object as the user wrote it (namespace filled in), and where.
+
+    `lines` maps key paths such as `spec.http[0].route` to line numbers.
+    """
+
+    ref: ObjectRef
+    body: Mapping[str, Any]
+    location: Location
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+
+class PodKind(Enum):
+    """What stands in a pod besides its application."""
+
+    SIDECAR = "sidecar"
+    """An application behind a sidecar with transparent interception."""
+    PLAIN = "plain"
+    """An application without sidecar."""
+    GATEWAY = "gateway"
+    """An Envoy alone, without interception."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPort:
+    """A port that a container declares."""
+
+    number: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """The application container of a workload, as far as it can be run from its manifest."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A replica of a workload: its own address, loopback and identity."""
+
+    namespace: str
+    name: str
+    workload: str
+    workload_kind: str
+    ip: str
+    kind: PodKind
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = "default"
+    ports: tuple[ContainerPort, ...] = ()
+    containers: tuple[Container, ...] = ()
+    hostname: str = ""
+    subdomain: str = ""
+    locality: str = ""
+    trust_domain: str = TRUST_DOMAIN
+    ready: bool = True
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, unique in the mesh."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def workload_key(self) -> str:
+        """`namespace/workload`."""
+        return f"{self.namespace}/{self.workload}"
+
+    @property
+    def identity(self) -> str:
+        """The SPIFFE identity that Istio gives its service account."""
+        return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+
+    @property
+    def has_envoy(self) -> bool:
+        """Whether an Envoy stands in this pod."""
+        return self.kind is not PodKind.PLAIN
+
+    @property
+    def node_id(self) -> str:
+        """The id its Envoy shows to the control plane (istio/istio: pilot/pkg/model/context.go)."""
+        role = "router" if self.kind is PodKind.GATEWAY else "sidecar"
+        return f"{role}~{self.ip}~{self.name}.{self.namespace}~{self.namespace}.svc.cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """A port of a Service; `target` is a number or the name of a container port."""
+
+    number: int
+    name: str = ""
+    target: int | str = 0
+    protocol: str = "TCP"
+    app_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A Kubernetes Service; `cluster_ip` is empty for headless ones and ExternalName."""
+
+    namespace: str
+    name: str
+    ports: tuple[ServicePort, ...]
+    selector: Mapping[str, str] = field(default_factory=dict)
+    cluster_ip: str = ""
+    headless: bool = False
+    external_name: str = ""
+    publish_not_ready: bool = False
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def host(self) -> str:
+        """Its full name."""
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """Where kube-proxy sends a connection to a Service's port."""
+
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshModel:
+    """A whole mesh as its manifests describe it; built by `meshtest.mesh.build.build_model`."""
+
+    manifests: Sequence[Manifest]
+    pods: Sequence[Pod]
+    services: Sequence[Service]
+    objects: Sequence[Mapping[str, Any]] = field(repr=False)
+    """What the API server would hold: the manifests with pods, EndpointSlices and addresses made from them."""
+    cluster_ips: Mapping[str, Mapping[int, Sequence[Backend]]] = field(repr=False)
+    """Cluster IP -> port -> backends."""
+    zone: Mapping[str, Sequence[str]] = field(repr=False)
+    """Full name, lower case, without final dot -> IPv4 addresses, or `("CNAME name",)`."""
+    passed_over: Sequence[Manifest] = ()
+    """Kinds that mean nothing to a mesh."""
+
+    def pod(self, key: str) -> Pod | None:
+        """The pod `namespace/name`."""
+        return next((pod for pod in self.pods if pod.key == key), None)

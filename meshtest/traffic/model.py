@@ -1,0 +1,201 @@
+"""Requests, what became of them, and the history of a run.
+
+    Request ──driver──► Exchange (what the caller saw) + Hop per sidecar crossed + Backend (what the callee saw)
+    History = every exchange, every fault window, in order
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Outcome(Enum):
+    """How an exchange ended, as the caller's client saw it."""
+
+    RESPONSE = "response"
+    RESET = "reset"
+    """The connection was closed or reset before a whole response."""
+    TIMEOUT = "timeout"
+    HANDSHAKE_FAILURE = "handshake-failure"
+    REFUSED = "refused"
+    UNRESOLVED = "unresolved"
+    """The name has no address."""
+
+
+class Protocol(Enum):
+    """What the caller speaks."""
+
+    HTTP = "http"
+    HTTPS = "https"
+    H2C = "h2c"
+    H2 = "h2"
+    """HTTP/2 over TLS."""
+    GRPC = "grpc"
+    TCP = "tcp"
+    TLS = "tls"
+    WEBSOCKET = "websocket"
+    HTTP10 = "http/1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """The caller's own TLS, apart from the mesh's."""
+
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+    certificate: str = ""
+    """PEM chain of an explicit client certificate."""
+    key: str = field(default="", repr=False)
+    ca: str = ""
+    """PEM; empty: the server is not verified."""
+    min_version: str = ""
+    max_version: str = ""
+    ciphers: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request as the driver sends it; the path goes out byte for byte as written."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    protocol: Protocol = Protocol.HTTP
+    host: str | None = None
+    """Host header or :authority, where it is not the URL's."""
+    address: str | None = None
+    """Where to connect, where it is not what the URL's host resolves to."""
+    port: int | None = None
+    tls: ClientTls | None = None
+    timeout: float = 15.0
+    follow_redirects: bool = False
+    server_first: bool = False
+    """TCP: wait for the server's greeting before sending."""
+    half_close: bool = False
+    reuse: bool = False
+    """Send over a pooled connection of the caller (load); single requests open their own."""
+    messages: int = 1
+    """gRPC streaming and WebSocket: how many messages are sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRequest:
+    """The request as the application received it."""
+
+    method: str = ""
+    path: str = ""
+    host: str = ""
+    protocol: str = ""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Lower-case names."""
+    body: bytes = b""
+    sni: str = ""
+    alpn: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendReply:
+    """Who answered, in its own words (the stand-in service's JSON), and what it received."""
+
+    workload: str
+    namespace: str
+    pod: str
+    request: BackendRequest
+    peer_identity: str = ""
+    """The SPIFFE identity its sidecar verified (XFCC), empty over plaintext."""
+    attempt: int = 1
+    calls: Sequence[Mapping[str, Any]] = ()
+    """What it called in turn: url, status or outcome, and that backend's own reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One access log line of one sidecar or gateway; `raw` is the line."""
+
+    pod: str
+    side: str
+    layer: str
+    status: int | None
+    flags: str
+    details: str
+    attempts: int
+    """Attempts made (outbound)."""
+    attempt: int
+    """Which attempt this was (inbound)."""
+    route: str
+    config: str
+    cluster: str
+    upstream: str
+    peer: str
+    tls: str
+    upstream_peer: str
+    start: float
+    duration_ms: float
+    faults: tuple[str, ...]
+    raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request and all that is known of it. Times are epoch seconds."""
+
+    id: str
+    caller: str
+    """The caller's pod, `namespace/name`."""
+    request: Request
+    outcome: Outcome
+    started: float
+    """Intended start (open loop) or actual start."""
+    latency: float
+    """Seconds from `started` to the end of the response."""
+    sent_late: float = 0.0
+    """Seconds by which the driver fell behind the intended start."""
+    status: int | None = None
+    grpc_status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    trailers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    protocol: str = ""
+    """What was spoken in the end: HTTP/1.1, HTTP/2, TCP."""
+    error: str = ""
+    local_address: str = ""
+    remote_address: str = ""
+    server_certificate: str = field(default="", repr=False)
+    """PEM of the peer's leaf certificate where the caller itself spoke TLS."""
+    redirects: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    """Ids of the faults whose mark it carried."""
+    backend: BackendReply | None = None
+    hops: tuple[Hop, ...] = ()
+    complete: bool = True
+    """Whether every access log line that must exist was found; False makes checks on evidence unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultWindow:
+    """A fault as it ran: times are epoch seconds, `hits` what it touched."""
+
+    id: str
+    kind: str
+    target: str
+    placement: str
+    injected: float
+    recovered: float
+    hits: int
+    marked: int
+    """How many requests were chosen for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Everything that was sent and everything that was done to the mesh meanwhile."""
+
+    exchanges: tuple[Exchange, ...]
+    faults: tuple[FaultWindow, ...] = ()
+    seed: int = 0
