@@ -185,7 +185,7 @@ class MeshModel:
     pods: Sequence[Pod]
     services: Sequence[Service]
     objects: Sequence[Mapping[str, Any]] = field(repr=False)
-    """What the API server would hold: the manifests with pods, EndpointSlices and addresses made from them."""
+    """What the API server would hold: the manifests with the pods, slices and addresses made from them."""
     cluster_ips: Mapping[str, Mapping[int, Sequence[Backend]]] = field(repr=False)
     """Cluster IP -> port -> backends."""
     zone: Mapping[str, Sequence[str]] = field(repr=False)

@@ -1,0 +1,1 @@
+"""What the mesh was told: manifests with source locations, workloads, services, addresses, identities."""
