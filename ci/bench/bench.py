@@ -1,0 +1,174 @@
+"""Benchmarks of what users wait for. Ratios are measured side by side in one run; absolute times are this machine's.
+
+    python ci/bench/bench.py [cold] [swap] [scenario] [driver] [plugin]      (default: all)
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOKINFO = [ROOT / "fixtures/bookinfo"]
+
+SCENARIO = """\
+apiVersion: meshtest.dev/v1
+kind: Scenario
+metadata: {{name: {name}}}
+spec:
+  manifests: ["{manifests}"]
+  traffic: {{from: productpage-v1, request: {{url: "http://reviews:9080/"}}, requests: 10}}
+  expect: [{{successRate: {{atLeast: 100%}}}}, {{answeredBy: reviews-v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews}}
+spec: {{hosts: [reviews], http: [{{route: [{{destination: {{host: reviews, subset: v1}}}}]}}]}}
+"""
+
+POLICY = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews}}
+spec: {{hosts: [reviews], http: [{{route: [{{destination: {{host: reviews, subset: v{version}}}}}]}}]}}
+"""
+
+DENIAL = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: reviews}}
+spec:
+  selector: {{matchLabels: {{app: reviews}}}}
+  action: DENY
+  rules: [{{to: [{{operation: {{paths: ["/secret{version}"]}}}}]}}]
+"""
+
+
+def show(name: str, seconds: Sequence[float], *, unit: str = "ms") -> None:
+    """One line: median, minimum and maximum."""
+    factor = 1000 if unit == "ms" else 1
+    low, middle, high = min(seconds) * factor, statistics.median(seconds) * factor, max(seconds) * factor
+    print(f"{name:58} median {middle:9.2f} {unit}   min {low:9.2f}   max {high:9.2f}   n={len(seconds)}", flush=True)
+
+
+def _pytest(folder: Path, *arguments: str) -> tuple[float, str]:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "mesh", "--durations=0", "-vv", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    took = time.perf_counter() - began
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+    return took, done.stdout
+
+
+def cold() -> None:
+    """`pytest -m mesh` with one scenario, everything from process start to exit; and the mesh's own part."""
+    from meshtest import Mesh
+
+    with tempfile.TemporaryDirectory() as folder:
+        text = SCENARIO.format(name="one", manifests=BOOKINFO[0])
+        (Path(folder) / "one.mesh.yaml").write_text(text, encoding="utf-8")
+        show("pytest -m mesh, one scenario, cold", [_pytest(Path(folder))[0] for _ in range(5)])
+    firsts: list[float] = []
+    for _ in range(5):
+        began = time.perf_counter()
+        with Mesh.from_manifests(*BOOKINFO) as mesh:
+            answer = mesh.request("productpage-v1", "http://reviews:9080/")
+            assert answer.status == 200, answer
+            firsts.append(time.perf_counter() - began)
+    show("manifests to the first answered request", firsts)
+
+
+def swap() -> None:
+    """One policy replaced until every sidecar has it and none can still meet the old one."""
+    from meshtest import Mesh
+
+    with Mesh.from_manifests(*BOOKINFO) as mesh:
+        for name, policy in (("VirtualService", POLICY), ("AuthorizationPolicy", DENIAL)):
+            times = []
+            for number in range(60):
+                text = policy.format(version=number % 3 + 1)
+                began = time.perf_counter()
+                mesh.replace(text)
+                times.append(time.perf_counter() - began)
+            show(f"policy swap, {name}", times[10:])
+
+
+def scenario() -> None:
+    """A further deterministic scenario on a running mesh: pytest's own call time."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = "---\n".join(SCENARIO.format(name=f"n{n}", manifests=BOOKINFO[0]) for n in range(12))
+        (Path(folder) / "more.mesh.yaml").write_text(text, encoding="utf-8")
+        _, output = _pytest(Path(folder))
+        calls = [float(found) for found in re.findall(r"([\d.]+)s call ", output)]
+        show("further scenario on a running mesh", sorted(calls)[:-1])
+
+
+def driver() -> None:
+    """Our driver against `wrk -c16` on the same path, alternating: caller's sidecar, mTLS, callee's sidecar."""
+    from meshtest import Mesh
+
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        sys.exit("bench driver: wrk is not installed (apt-get install wrk)")
+    with Mesh.from_manifests(*BOOKINFO) as mesh:
+        mesh.replace(POLICY.format(version=1))
+        url = "http://reviews:9080/"
+        address = next(service.cluster_ip for service in mesh.services if service.name == "reviews")
+        ours, theirs = [], []
+        for _ in range(5):
+            began = time.perf_counter()
+            history = mesh.send("productpage-v1", url, requests=6000, concurrency=16)
+            span = max(e.started + e.latency for e in history.exchanges) - min(e.started for e in history.exchanges)
+            assert all(e.status == 200 for e in history.exchanges)
+            ours.append(len(history.exchanges) / span)
+            print(f"    send() incl. evidence {time.perf_counter() - began:.2f} s, traffic alone {span:.2f} s")
+            argv = [wrk, "-t1", "-c16", "-d2s", "-H", "Host: reviews:9080", f"http://{address}:9080/"]
+            out = mesh.execute("productpage-v1", argv).stdout
+            theirs.append(float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1]))  # type: ignore[index]
+        show("driver, requests per second", ours, unit="1/s")
+        show("wrk -c16, requests per second", theirs, unit="1/s")
+        show("driver / wrk", [a / b for a, b in zip(ours, theirs, strict=True)], unit="x")
+
+
+def plugin() -> None:
+    """What the installed plugin costs a session that collects no mesh test."""
+
+    def run(*extra: str) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "test_nothing.py").write_text("def test_nothing(): pass\n", encoding="utf-8")
+            began = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *extra], cwd=folder,
+                capture_output=True, check=True,
+            )  # fmt: skip
+            return time.perf_counter() - began
+
+    with_plugin, without = [], []
+    for _ in range(11):
+        with_plugin.append(run())
+        without.append(run("-p", "no:meshtest"))
+    show("pytest with the plugin, no mesh test", with_plugin)
+    show("pytest without it", without)
+    show("difference", [a - b for a, b in zip(with_plugin, without, strict=True)])
+
+
+BENCHES: dict[str, Callable[[], None]] = {
+    "cold": cold, "swap": swap, "scenario": scenario, "driver": driver, "plugin": plugin,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or list(BENCHES):
+        BENCHES[name]()

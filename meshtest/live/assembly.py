@@ -1,0 +1,172 @@
+"""From a mesh model to the plan of a sandbox: which process stands in which pod, with which configuration. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshtest.envoy.bootstrap import bootstrap
+from meshtest.errors import ScenarioError, nearest
+from meshtest.mesh.injection import interception
+from meshtest.mesh.model import PodKind
+from meshtest.mesh.ports import standin_ports
+from meshtest.runtime.base import Command, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meshtest.mesh.model import MeshModel, Pod, Service
+
+STANDIN = "meshtest.standin.server:main"
+CONTROL_PLANE = "meshtest.envoy.server:main"
+DRIVER = "meshtest.traffic.driver:main"
+DIRECTORY = "/run/meshtest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applications:
+    """What the user says about the applications of a mesh."""
+
+    calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What stand-ins call: workload or service -> services or URLs."""
+    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Programs that run instead of stand-ins: workload -> argv."""
+
+
+def sandbox_plan(model: MeshModel, applications: Applications, envoy: str) -> SandboxPlan:
+    """Everything that is started together for a mesh."""
+    check_names(model, applications)
+    return SandboxPlan(
+        pods=[pod_plan(model, pod, applications) for pod in model.pods],
+        network=network_plan(model),
+        control_plane=Role(target=CONTROL_PLANE, config={"directory": DIRECTORY}),
+        driver=Role(target=DRIVER, config={"directory": DIRECTORY, "namespaces": f"{DIRECTORY}/netns"}),
+        envoy=envoy,
+    )
+
+
+def network_plan(model: MeshModel) -> NetworkPlan:
+    """The cluster's network as the model has it."""
+    return NetworkPlan(cluster_ips=model.cluster_ips, zone=model.zone)
+
+
+def pod_plan(model: MeshModel, pod: Pod, applications: Applications) -> PodPlan:
+    """One pod and its processes."""
+    ports = standin_ports(model, pod)
+    application: Role | Command | None
+    argv = _lookup(applications.commands, model, pod)
+    if pod.kind is PodKind.GATEWAY:
+        application = None
+    elif argv is not None:
+        application = Command(argv=tuple(argv))
+    else:
+        application = Role(target=STANDIN, config=_standin(model, pod, ports, applications))
+    return PodPlan(
+        pod=pod,
+        application=application,
+        bootstrap=bootstrap(pod, directory=DIRECTORY) if pod.has_envoy else None,
+        interception=_interception(pod) if pod.kind is PodKind.SIDECAR else None,
+        readiness_ports=tuple(port for port, _ in ports) if argv is not None else (),
+        env=_environment(pod),
+    )
+
+
+def check_names(model: MeshModel, applications: Applications) -> None:
+    """Raise ScenarioError where `calls` or `commands` name a workload that is not in the mesh."""
+    known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
+    for key, table in (("calls", applications.calls), ("commands", applications.commands)):
+        for name in table:
+            plain = name.rpartition("/")[2]
+            if plain not in known:
+                raise ScenarioError(
+                    f"no workload or service {name!r} in the mesh",
+                    key=f"{key}.{name}",
+                    expected=f"one of {', '.join(known) or 'the manifests'}",
+                    nearest=nearest(plain, known),
+                )
+
+
+def _environment(pod: Pod) -> dict[str, str]:
+    """As the downward API gives it to Istio's own test applications."""
+    return {
+        "INSTANCE_IP": pod.ip,
+        "POD_IP": pod.ip,
+        "POD_NAME": pod.name,
+        "POD_NAMESPACE": pod.namespace,
+        "NAMESPACE": pod.namespace,
+        "SERVICE_ACCOUNT": pod.service_account,
+        "HOSTNAME": pod.name,
+    }
+
+
+def _interception(pod: Pod) -> Interception:
+    rules = interception(pod)
+    return Interception(
+        exclude_inbound_ports=rules.exclude_inbound_ports,
+        include_inbound_ports=rules.include_inbound_ports,
+        exclude_outbound_ports=rules.exclude_outbound_ports,
+        include_outbound_ports=rules.include_outbound_ports,
+        exclude_outbound_ranges=rules.exclude_outbound_ranges,
+        include_outbound_ranges=rules.include_outbound_ranges,
+    )
+
+
+def _standin(
+    model: MeshModel, pod: Pod, ports: Sequence[tuple[int, str]], applications: Applications
+) -> dict[str, Any]:
+    called = _lookup(applications.calls, model, pod) or ()
+    return {
+        "workload": pod.workload,
+        "namespace": pod.namespace,
+        "pod": pod.name,
+        "ip": pod.ip,
+        "identity": pod.identity,
+        "ports": [{"port": port, "protocol": protocol} for port, protocol in ports],
+        "calls": [{"url": call_url(model, pod.namespace, name)} for name in called],
+    }
+
+
+def call_url(model: MeshModel, namespace: str, name: str) -> str:
+    """The URL that an entry of `calls` means: itself, or the first port of the service it names."""
+    if "://" in name:
+        return name
+    service = find_service(model, namespace, name)
+    if service is None:
+        known = sorted(service.name for service in model.services)
+        raise ScenarioError(
+            f"no service {name!r} in the mesh",
+            key="calls",
+            expected="the name of a Service or a URL",
+            nearest=nearest(name, known),
+        )
+    host = service.name if service.namespace == namespace else f"{service.name}.{service.namespace}"
+    return f"http://{host}:{service.ports[0].number if service.ports else 80}/"
+
+
+def find_service(model: MeshModel, namespace: str, name: str) -> Service | None:
+    """The Service `name` or `name.namespace`; the caller's own namespace wins."""
+    plain, _, other = name.partition(".")
+    wanted = other.partition(".")[0] or namespace
+    found = [service for service in model.services if service.name == plain]
+    return next((service for service in found if service.namespace == wanted), found[0] if found and not other else None)
+
+
+def pods_behind(model: MeshModel, service: Service) -> list[Pod]:
+    """The pods that a Service selects."""
+    if not service.selector:
+        return []
+    wanted = service.selector.items()
+    return [pod for pod in model.pods if pod.namespace == service.namespace and wanted <= dict(pod.labels).items()]
+
+
+def _lookup(table: Mapping[str, Sequence[str]], model: MeshModel, pod: Pod) -> Sequence[str] | None:
+    """What a table keyed by workload (or, less specific, by service) says for a pod."""
+    for key in (pod.workload_key, pod.workload):
+        if key in table:
+            return table[key]
+    for service in model.services:
+        if pod in pods_behind(model, service):
+            for key in (service.key, service.name):
+                if key in table:
+                    return table[key]
+    return None

@@ -1,0 +1,335 @@
+"""A mesh that runs: the Python face of meshtest.
+
+    manifests ─► model ─► istiod's answers ─► sidecars       request(), send(), inject() ─► exchanges with their hops
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from meshtest.errors import ScenarioError
+from meshtest.live.assembly import Applications, network_plan, pod_plan, sandbox_plan
+from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
+from meshtest.live.faulting import ActiveFaults
+from meshtest.live.requests import find_caller, plain_request
+from meshtest.live.sending import Sender
+from meshtest.mesh.build import build_model
+from meshtest.mesh.manifests import load
+from meshtest.traffic.history import AccessLog
+from meshtest.waiting import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from meshtest.istiod.engine import Engine
+    from meshtest.mesh.model import Manifest, MeshModel, ObjectRef, Pod, Service
+    from meshtest.runtime.base import Action, Completed, Part, Sandbox
+    from meshtest.scenario.faults import FaultSpec
+    from meshtest.traffic.model import Exchange, History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshOptions:
+    """How a mesh is built; everything has a default."""
+
+    runtime: str = "auto"
+    mesh_config: Mapping[str, Any] | str | None = None
+    """Istio's MeshConfig, as in `meshConfig:` of an IstioOperator."""
+    applications: Applications = field(default_factory=Applications)
+    engine_env: Mapping[str, str] = field(default_factory=dict)
+    """Switches of istiod (`PILOT_...`)."""
+    seed: int | None = None
+    allow_unsupported: bool = False
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class Mesh:
+    """A running mesh; a context manager that ends every process of it.
+
+    Raises ManifestError where a cluster would refuse the manifests, RuntimeFailure where this machine cannot run
+    it, ConfigurationRejected where an Envoy refuses what istiod made of it.
+    """
+
+    def __init__(self, manifests: Sequence[Manifest], options: MeshOptions, engine: Engine | None = None) -> None:
+        self.options = options
+        self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
+        self.timings: dict[str, float] = {}
+        self.notices: tuple[Notice, ...] = ()
+        self._base = {manifest.ref: manifest for manifest in manifests}
+        self._applied: dict[ObjectRef, Manifest] = {}
+        self._mesh_config = _mesh_config_text(options.mesh_config)
+        self._log = AccessLog()
+        self._stack = contextlib.ExitStack()
+        self._faults = ActiveFaults()
+        try:
+            self._start(engine)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def from_manifests(
+        cls,
+        *sources: str | Path,
+        runtime: str = "auto",
+        mesh_config: Mapping[str, Any] | str | None = None,
+        commands: Mapping[str, Sequence[str]] | None = None,
+        calls: Mapping[str, Sequence[str]] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Start the mesh that manifests describe; returns when every sidecar has its configuration.
+
+        Args:
+            sources: files, folders, globs or YAML text.
+            runtime: `auto`, `netns` or `docker`.
+            mesh_config: Istio's MeshConfig, mapping or YAML.
+            commands: `ns/workload` -> argv of a program that runs instead of the stand-in service.
+            calls: workload or service -> what its stand-in calls for each request.
+            options: further fields of MeshOptions (`seed`, `engine_env`, `allow_unsupported`, `timeouts`).
+        """
+        chosen = MeshOptions(
+            runtime=runtime,
+            mesh_config=mesh_config,
+            applications=Applications(calls=calls or {}, commands=commands or {}),
+            **options,
+        )
+        return cls(load(sources, allow_unsupported=chosen.allow_unsupported), chosen)
+
+    def _start(self, engine: Engine | None) -> None:
+        """Bring the engine, the sandbox and every pod up side by side, then make the configuration live."""
+        began = time.monotonic()
+        engine = engine or self._own_engine()
+        self.engine = engine
+        self._model = self._build()
+        sandbox = self._start_sandbox(self._model)
+        self._sandbox = sandbox
+        self._control = ControlPlane(engine, sandbox.control_plane, self.options.timeouts)
+        pushed = self._control.change(
+            self._model, self._mesh_config, lambda: sandbox.ready(self.options.timeouts.start)
+        )
+        self.notices = pushed.notices
+        self._sender = Sender(sandbox.driver, self._log, self.options.timeouts, self.seed)
+        self.timings = {"start": time.monotonic() - began, "engine": pushed.engine, "push": pushed.push}
+
+    def _own_engine(self) -> Engine:
+        from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - only where no engine is given
+        from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
+
+        engine = Engine.start(find_or_build(_say), env=self.options.engine_env)
+        self._stack.callback(engine.close)
+        return engine
+
+    def _start_sandbox(self, model: MeshModel) -> Sandbox:
+        from meshtest.envoy.binary import find_envoy  # noqa: PLC0415 - only where a mesh is started
+        from meshtest.runtime import choose  # noqa: PLC0415 - as above
+
+        plan = sandbox_plan(model, self.options.applications, str(find_envoy()))
+        sandbox = choose(self.options.runtime).start(plan, self._log.feed)
+        self._stack.callback(sandbox.close)
+        return sandbox
+
+    # -- what is in it ---------------------------------------------------------------------------------------
+
+    @property
+    def pods(self) -> Sequence[Pod]:
+        """The pods, with addresses and identities."""
+        return self._model.pods
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """The Services, with their cluster IPs."""
+        return self._model.services
+
+    @property
+    def model(self) -> MeshModel:
+        """Everything the manifests say, as values."""
+        return self._model
+
+    # -- policies --------------------------------------------------------------------------------------------
+
+    def apply(self, *sources: str | Path | Manifest) -> Pushed:
+        """Add or replace objects, as `kubectl apply`; returns when they are live on every sidecar."""
+        changed = {manifest.ref: manifest for manifest in self._load(sources)}
+        return self._change({**self._applied, **changed}, self._mesh_config)
+
+    def replace(
+        self, *sources: str | Path | Manifest, mesh_config: Mapping[str, Any] | str | None = None
+    ) -> Pushed:
+        """Have exactly these objects besides the manifests that the mesh was started with.
+
+        `mesh_config` replaces Istio's MeshConfig; without it the one the mesh was started with holds.
+        """
+        wanted = {manifest.ref: manifest for manifest in self._load(sources)}
+        config = _mesh_config_text(self.options.mesh_config if mesh_config is None else mesh_config)
+        return self._change(wanted, config)
+
+    def delete(self, *sources: str | Path | Manifest) -> Pushed:
+        """Remove the objects that these sources name, as `kubectl delete -f`."""
+        gone = [manifest.ref for manifest in self._load(sources)]
+        for ref in gone:
+            if ref not in self._applied and ref not in self._base:
+                raise ScenarioError(f"{ref} is not in the mesh, so it cannot be deleted")
+        base = {ref: manifest for ref, manifest in self._base.items() if ref not in gone}
+        applied = {ref: manifest for ref, manifest in self._applied.items() if ref not in gone}
+        return self._change(applied, self._mesh_config, base)
+
+    def analyze(self) -> tuple[Notice, ...]:
+        """What `istioctl analyze` says about the mesh as it is."""
+        return analysis(self.engine, self._model)
+
+    def _load(self, sources: Sequence[str | Path | Manifest]) -> list[Manifest]:
+        from meshtest.mesh.model import Manifest  # noqa: PLC0415 - a value at run time, a type elsewhere
+
+        ready = [source for source in sources if isinstance(source, Manifest)]
+        paths = [source for source in sources if not isinstance(source, Manifest)]
+        found = load(paths, allow_unsupported=self.options.allow_unsupported) if paths else []
+        return [*ready, *found]
+
+    def _build(
+        self,
+        applied: Mapping[ObjectRef, Manifest] | None = None,
+        base: Mapping[ObjectRef, Manifest] | None = None,
+        previous: MeshModel | None = None,
+    ) -> MeshModel:
+        manifests = {**(self._base if base is None else base), **(applied or {})}
+        return build_model(list(manifests.values()), previous=previous)
+
+    def _change(
+        self,
+        applied: dict[ObjectRef, Manifest],
+        mesh_config: str | None,
+        base: dict[ObjectRef, Manifest] | None = None,
+    ) -> Pushed:
+        old = self._model
+        model = self._build(applied, base, old)
+        before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
+        fresh = [pod for pod in model.pods if before.get(pod.key) != pod]
+        stale = [key for key, pod in before.items() if after.get(key) != pod]
+
+        def start_pods() -> None:
+            replaced = [key for key in stale if key in after]
+            if replaced:
+                self._sandbox.remove_pods(replaced)
+            if (model.cluster_ips, model.zone) != (old.cluster_ips, old.zone):
+                self._sandbox.set_network(network_plan(model))
+            if fresh:
+                plans = [pod_plan(model, pod, self.options.applications) for pod in fresh]
+                self._sandbox.add_pods(plans, self.options.timeouts.start)
+
+        pushed = self._control.change(model, mesh_config, start_pods)
+        self._model, self._applied, self._mesh_config = model, applied, mesh_config
+        self._base = self._base if base is None else base
+        gone = [key for key in stale if key not in after]
+        if gone:
+            self._sandbox.remove_pods(gone)
+        return pushed
+
+    # -- traffic ---------------------------------------------------------------------------------------------
+
+    def request(self, caller: str, url: str, **fields: Any) -> Exchange:
+        """Send one request from a workload and return all that is known of it.
+
+        A refused, reset or failed connection is an outcome of the exchange, never an exception.
+
+        Args:
+            caller: `ns/workload`, `ns/pod`, or either without namespace.
+            url: scheme `http`, `https`, `h2c`, `h2`, `grpc`, `tcp`, `tls` or `ws`; the path goes out as written.
+            fields: of `meshtest.Request`: `method`, `headers`, `body`, `host`, `address`, `port`, `protocol`, `tls`,
+                `timeout` (s), `follow_redirects`, `server_first`, ...; `identity`: a SPIFFE identity whose
+                certificate the caller shows itself.
+        """
+        identity = fields.pop("identity", None)
+        if identity is not None:
+            fields["tls"] = self._with_identity(fields.get("tls"), str(identity))
+        request = plain_request(url, fields)
+        history = self._sender.send(
+            self._model, find_caller(self._model, caller), [request], self._faults, requests=1, concurrency=1
+        )
+        return history.exchanges[0]
+
+    def send(
+        self,
+        caller: str,
+        url: str,
+        *,
+        requests: int | None = None,
+        concurrency: int = 8,
+        rate: float | None = None,
+        duration: float | None = None,
+        **fields: Any,
+    ) -> History:
+        """Send many requests: `requests` of them with `concurrency` at once, or at a `rate` (1/s) for `duration` s."""
+        request = plain_request(url, {"reuse": True, **fields})
+        return self._sender.send(
+            self._model,
+            find_caller(self._model, caller),
+            [request],
+            self._faults,
+            requests=requests,
+            concurrency=concurrency,
+            rate=rate,
+            duration=duration,
+        )
+
+    def _with_identity(self, tls: Any, identity: str) -> dict[str, Any]:
+        issued = self._sandbox.control_plane.call("issue", timeout=self.options.timeouts.push, spiffe=identity).header
+        given = dict(tls) if isinstance(tls, dict) else {}
+        return {**given, "certificate": issued["cert"], "key": issued["key"]}
+
+    # -- faults ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def inject(self, *faults: FaultSpec) -> Iterator[ActiveFaults]:
+        """Have faults in force inside the `with` block; they are recovered at its end, whatever happens."""
+        with self._faults.hold(faults, self._model):
+            yield self._faults
+
+    # -- processes -------------------------------------------------------------------------------------------
+
+    def signal(self, pod: str, part: Part, action: Action) -> None:
+        """Kill, stop, pause, resume or start again one half of a pod."""
+        self._sandbox.signal(find_caller(self._model, pod).key, part, action)
+
+    def execute(self, pod: str, argv: Sequence[str], *, timeout: float = 60.0) -> Completed:
+        """Run a program of this machine inside a pod's namespaces to its end; seconds."""
+        return self._sandbox.execute(find_caller(self._model, pod).key, argv, timeout=timeout)
+
+    def admin(self, pod: str, path: str) -> str:
+        """What the Envoy of a pod answers on its admin interface."""
+        found = find_caller(self._model, pod)
+        if not found.has_envoy:
+            raise ScenarioError(f"{found.key} has no sidecar, so no admin interface")
+        timeout = self.options.timeouts.push
+        return self._sandbox.control_plane.call("admin", timeout=timeout, id=found.node_id, path=path).payload.decode()
+
+    def close(self) -> None:
+        """End every process of the mesh; idempotent."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _say(line: str) -> None:
+    import sys  # noqa: PLC0415 - the one place that prints
+
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress of the one slow step, building the engine
+
+
+def _mesh_config_text(config: Mapping[str, Any] | str | None) -> str | None:
+    if config is None or isinstance(config, str):
+        return config
+    import yaml  # noqa: PLC0415 - loaded with the manifests anyway
+
+    return str(yaml.safe_dump(dict(config)))
+
+

@@ -1,0 +1,130 @@
+"""What users write about a request, as the driver wants it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from meshtest.errors import ScenarioError, nearest
+from meshtest.traffic.model import ClientTls, Protocol, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meshtest.mesh.model import MeshModel, Pod
+
+_SCHEMES = {
+    "http": Protocol.HTTP,
+    "https": Protocol.HTTPS,
+    "h2c": Protocol.H2C,
+    "h2": Protocol.H2,
+    "grpc": Protocol.GRPC,
+    "tcp": Protocol.TCP,
+    "tls": Protocol.TLS,
+    "ws": Protocol.WEBSOCKET,
+    "websocket": Protocol.WEBSOCKET,
+}
+
+HeadersLike = "Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]"
+
+
+def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
+    """The protocol that is asked for, or the one that the URL's scheme means."""
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol is not None:
+        try:
+            return Protocol(protocol)
+        except ValueError:
+            known = [known.value for known in Protocol]
+            raise ScenarioError(
+                f"unknown protocol {protocol!r}",
+                key="protocol",
+                expected=f"one of {', '.join(known)}",
+                nearest=nearest(protocol, known),
+            ) from None
+    scheme = urlsplit(url).scheme
+    if scheme not in _SCHEMES:
+        raise ScenarioError(
+            f"unknown scheme in {url!r}",
+            key="url",
+            expected=f"one of {', '.join(_SCHEMES)}",
+            nearest=nearest(scheme, _SCHEMES),
+        )
+    return _SCHEMES[scheme]
+
+
+def header_pairs(headers: object) -> tuple[tuple[str, str], ...]:
+    """Headers as pairs in order; a list of values is one header per value."""
+    if not headers:
+        return ()
+    items = headers.items() if hasattr(headers, "items") else headers
+    pairs: list[tuple[str, str]] = []
+    for name, value in items:  # type: ignore[attr-defined]  # any mapping or iterable of pairs
+        values = [value] if isinstance(value, str) else list(value)
+        pairs.extend((str(name), str(one)) for one in values)
+    return tuple(pairs)
+
+
+def find_caller(model: MeshModel, name: str) -> Pod:
+    """The pod that `name` means: `ns/pod`, `ns/workload`, or either without namespace where that is not ambiguous."""
+    found = [pod for pod in model.pods if name in (pod.key, pod.workload_key)]
+    if not found and "/" not in name:
+        found = [pod for pod in model.pods if name in (pod.name, pod.workload)]
+        spaces = sorted({pod.namespace for pod in found})
+        if len(spaces) > 1:
+            if "default" not in spaces:
+                raise ScenarioError(
+                    f"{name!r} is in several namespaces", expected=" or ".join(f"{ns}/{name}" for ns in spaces)
+                )
+            found = [pod for pod in found if pod.namespace == "default"]
+    if not found:
+        known = sorted({pod.workload_key for pod in model.pods})
+        plain = {key.partition("/")[2]: key for key in known}
+        near = nearest(name.rpartition("/")[2], plain)
+        raise ScenarioError(
+            f"no workload {name!r} in the mesh",
+            expected=f"one of {', '.join(known) or 'the manifests'}",
+            nearest=plain[near] if near else None,
+        )
+    return found[0]
+
+
+def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls | None:  # noqa: FBT001
+    """The caller's own TLS from what the user gave."""
+    if tls is None or tls is False or isinstance(tls, ClientTls):
+        return tls or None
+    if tls is True:
+        return ClientTls()
+    fields = dict(tls)
+    if "alpn" in fields:
+        alpn = fields["alpn"]
+        fields["alpn"] = (alpn,) if isinstance(alpn, str) else tuple(alpn)  # type: ignore[arg-type]  # user's value
+    try:
+        return ClientTls(**fields)  # type: ignore[arg-type]  # wrong names are caught just below
+    except TypeError:
+        known = [*ClientTls.__dataclass_fields__]
+        wrong = next((name for name in fields if name not in known), "?")
+        raise ScenarioError(
+            f"unknown key {wrong!r}",
+            key="tls",
+            expected=f"some of {', '.join(known)}",
+            nearest=nearest(wrong, known),
+        ) from None
+
+
+def plain_request(url: str, fields: Mapping[str, object]) -> Request:
+    """A Request from the keyword arguments of `Mesh.request`; an unknown one is an error."""
+    known = [name for name in Request.__dataclass_fields__ if name != "url"]
+    for name in fields:
+        if name not in known:
+            raise ScenarioError(
+                f"unknown argument {name!r}", expected=f"some of {', '.join(known)}", nearest=nearest(name, known)
+            )
+    given = dict(fields)
+    body = given.get("body", b"")
+    given["body"] = body.encode() if isinstance(body, str) else body
+    given["headers"] = header_pairs(given.get("headers"))
+    given["protocol"] = protocol_of(url, given.get("protocol"))  # type: ignore[arg-type]  # checked there
+    given["tls"] = client_tls(given.get("tls"))  # type: ignore[arg-type]  # checked there
+    return Request(url=url, **given)  # type: ignore[arg-type]  # names checked above
