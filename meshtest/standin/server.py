@@ -1,0 +1,114 @@
+"""The role: listens on every port of the workload until it is told to end.
+
+`main(config, sock)` is what the runtime calls in a forked child, inside the pod's network namespace; `warm()` may be
+called before forking, so that all children share what it imports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from meshtest.standin.config import Config, ListenPort, Speaks
+from meshtest.standin.http1 import Http1
+from meshtest.standin.service import Service
+from meshtest.standin.sniff import Sniff, Spoken
+from meshtest.standin.tcp import Echo, ServerFirst
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    Factory = Callable[[], asyncio.Protocol]
+
+_BACKLOG = 4096
+_GRACE = 5.0
+"""Seconds that open connections get to end after SIGTERM."""
+
+
+def warm() -> None:
+    """Import what plain HTTP needs."""
+    import meshtest.standin.http1  # noqa: F401
+
+
+def main(config: Mapping[str, Any], sock: socket.socket | None = None) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    del sock  # nothing is asked of it there
+    asyncio.run(_serve(Config.from_dict(config)))
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(config)
+    await server.start()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    if config.ready_fd is not None:
+        os.write(config.ready_fd, b"\n")
+        os.close(config.ready_fd)
+    await stop.wait()
+    await server.stop(_GRACE)
+
+
+class Server:
+    """A stand-in that listens; `ports` says where, in the order of its configuration."""
+
+    def __init__(self, config: Config, host: str = "0.0.0.0") -> None:  # noqa: S104 - a pod is reached by its address
+        self._config = config
+        self._host = host
+        self._servers: list[asyncio.Server] = []
+        self.ports: list[int] = []
+        self.service = Service(config)
+
+    async def start(self) -> None:
+        """Listen on every port."""
+        loop = asyncio.get_running_loop()
+        for port in self._config.ports:
+            factory = _factory(self.service, port)
+            server = await loop.create_server(factory, self._host, port.number, backlog=_BACKLOG)
+            self._servers.append(server)
+            self.ports.append(server.sockets[0].getsockname()[1])
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Stop listening; open connections get `grace` seconds to end."""
+        for server in self._servers:
+            server.close()
+        await self.service.close(grace)
+
+
+def _factory(service: Service, port: ListenPort) -> Factory:
+    """What stands at the beginning of a connection to this port."""
+    if port.speaks is Speaks.TCP:
+        return partial(Echo, service)
+    if port.speaks is Speaks.SERVER_FIRST:
+        return partial(ServerFirst, service)
+    if port.speaks in {Speaks.H2C, Speaks.GRPC}:
+        return partial(_http2, service)
+    inside = {Spoken.HTTP1: partial(Http1, service), Spoken.HTTP2: partial(_http2, service)}
+    if port.speaks in {Speaks.HTTP, Speaks.WEBSOCKET}:
+        return partial(Sniff, service, {**inside, Spoken.OTHER: partial(Http1, service)})
+    if port.speaks is Speaks.HTTPS:
+        return partial(_tls, service, port, partial(Sniff, service, {**inside, Spoken.OTHER: partial(Http1, service)}))
+    anything = {**inside, Spoken.OTHER: partial(Echo, service)}
+    tls = partial(_tls, service, port, partial(Sniff, service, anything))
+    return tls if port.speaks is Speaks.TLS else partial(Sniff, service, {**anything, Spoken.TLS: tls})
+
+
+def _http2(service: Service) -> asyncio.Protocol:
+    from meshtest.standin.http2 import Http2  # noqa: PLC0415 - h2 only where it is spoken
+
+    return Http2(service)
+
+
+def _tls(service: Service, port: ListenPort, inside: Factory) -> asyncio.Protocol:
+    from meshtest.standin.tls import Tls  # noqa: PLC0415 - ssl only where it is spoken
+
+    return Tls(service, port, inside)

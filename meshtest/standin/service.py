@@ -1,0 +1,221 @@
+"""The stand-in itself, apart from any protocol: it decides how a request is answered and describes it.
+
+    protocol ──Received──► decide ──Decision──► describe ──JSON──► protocol
+                             │ (at once, or after delays and calls to others)
+
+A description is one JSON object: `workload`, `namespace`, `pod`, `identity`, `peer` (address), `port`; of TLS `sni`,
+`alpn`, `tlsVersion`, `clientCertificate`; of the request `method`, `path`, `host`, `protocol`, `headers`,
+`peerIdentity`, `attempt`, `body` (base64) and `bodySize` if it has one; `calls` if it calls others.
+
+From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}` and POST /_meshtest/reset
+sets them to zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from meshtest.standin.control import CONTROL_HEADER, SET_HEADER, BadControl, Failures, Wish, read_wish, set_headers
+from meshtest.standin.facts import TLS_FACTS, Connection, Decision, Received, TlsFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+    from meshtest.standin.config import Config
+
+    Caller = Callable[[Mapping[str, Sequence[str]]], Awaitable[tuple[list[dict[str, Any]], bool]]]
+
+KEPT_BODY = 1 << 20
+"""Longer bodies are described by their length and their first bytes."""
+
+_PLAIN = Decision()
+_ELEMENTS = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
+_PAIRS = re.compile(r'(\w+)=("(?:\\.|[^"\\])*"|[^;]*)')
+_PATHS = 10_000
+_IDENTITIES = 1_000
+
+
+class Service:
+    """One stand-in: who it is, what it counted, whom it calls.
+
+    Args:
+        call: calls all others with the headers to pass on; returns their reports and whether all required answered.
+    """
+
+    def __init__(self, config: Config, call: Caller | None = None) -> None:
+        self.config = config
+        self._call = call
+        self._failures = Failures()
+        self._encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+        self._identities: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.transports: set[asyncio.Transport] = set()
+        self.total = 0
+        self.paths: dict[str, int] = {}
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run the answering of a request that takes its time."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self, grace: float) -> None:
+        """Give answers under way `grace` seconds, then end every connection."""
+        if self._tasks and grace:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for transport in list(self.transports):
+            transport.close() if grace else transport.abort()
+        await asyncio.sleep(0)  # their protocols hear of it in the next turn of the loop
+
+    def connection(self, transport: asyncio.BaseTransport) -> Connection:
+        """What is known of a connection before anything is read from it (but its TLS handshake)."""
+        peer = transport.get_extra_info("peername") or ("", 0)
+        port = (transport.get_extra_info("sockname") or ("", 0))[1]
+        config = self.config
+        facts: dict[str, Any] = {
+            "workload": config.workload,
+            "namespace": config.namespace,
+            "pod": config.pod,
+            "identity": config.identity,
+            "peer": f"{peer[0]}:{peer[1]}",
+            "port": port,
+        }
+        facts.update(_tls_facts(transport.get_extra_info(TLS_FACTS)))
+        prefix = self._encode(facts)[:-1] + ","
+        return Connection(peer=facts["peer"], port=port, local=peer[0] == "127.0.0.1", prefix=prefix, facts=facts)
+
+    def count(self, path: str) -> None:
+        """Note that it was called."""
+        self.total += 1
+        seen = self.paths.get(path)
+        if seen is not None:
+            self.paths[path] = seen + 1
+        elif len(self.paths) < _PATHS:
+            self.paths[path] = 1
+
+    def decide(self, received: Received) -> Decision | Awaitable[Decision]:
+        """How to answer: at once, or when what has to happen first has happened."""
+        path = received.path
+        headers = received.headers
+        if path.startswith("/_meshtest/") and received.connection.local:
+            return self._answer_inside(received)
+        self.count(path.partition("?")[0])
+        extra = set_headers(headers[SET_HEADER]) if SET_HEADER in headers else ()
+        wish = None
+        if "?" in path or CONTROL_HEADER in headers or path.startswith("/status/"):
+            try:
+                wish = read_wish(path, headers)
+            except BadControl as exc:
+                return Decision(status=exc.status, body=self._encode({"message": str(exc)}).encode())
+        if wish is None and self._call is None:
+            return Decision(headers=extra) if extra else _PLAIN
+        return self._decide_wish(received, wish or Wish(), extra)
+
+    def describe(self, received: Received, decision: Decision) -> bytes:
+        """The JSON that answers a request."""
+        headers = received.headers
+        attempt = headers.get("x-envoy-attempt-count")
+        told: dict[str, Any] = {
+            "method": received.method,
+            "path": received.path,
+            "host": received.host,
+            "protocol": received.protocol,
+            "peerIdentity": self._peer_identity(headers),
+            "attempt": int(attempt[-1]) if attempt is not None and attempt[-1].isdecimal() else 1,
+            "headers": headers,
+        }
+        if received.size:
+            told["body"] = base64.b64encode(received.body).decode()
+            told["bodySize"] = received.size
+        if decision.calls is not None:
+            told["calls"] = decision.calls
+        return (received.connection.prefix + self._encode(told)[1:]).encode()
+
+    def answer(self, received: Received, decision: Decision) -> bytes:
+        """The whole body of an HTTP answer."""
+        return self.describe(received, decision) if decision.body is None else decision.body
+
+    def line(self, connection: Connection, **facts: Any) -> bytes:
+        """One line of JSON about a connection without requests."""
+        return (self._encode({**connection.facts, **facts}) + "\n").encode()
+
+    def _decide_wish(
+        self, received: Received, wish: Wish, extra: tuple[tuple[str, str], ...]
+    ) -> Decision | Awaitable[Decision]:
+        if self._failures.next_fails(wish):
+            reset = wish.failure is None and wish.grpc_status is None
+            failed = Decision(
+                status=wish.failure or 200, reset=reset, grpc_status=wish.grpc_status, headers=extra
+            )
+            return _after(wish.delay_retry, failed) if wish.delay_retry else failed
+        decision = Decision(
+            status=wish.status or 200,
+            grpc_status=None if wish.uuid else wish.grpc_status,
+            headers=extra,
+        )
+        if self._call is not None:
+            return self._decide_calls(received, wish.delay, decision)
+        return _after(wish.delay, decision) if wish.delay else decision
+
+    async def _decide_calls(self, received: Received, delay: float, decision: Decision) -> Decision:
+        if delay:
+            await asyncio.sleep(delay)
+        assert self._call is not None
+        calls, answered = await self._call(received.headers)
+        return Decision(
+            status=decision.status if answered else 502,
+            grpc_status=decision.grpc_status if answered else 14,
+            headers=decision.headers,
+            calls=calls,
+        )
+
+    def _answer_inside(self, received: Received) -> Decision:
+        route = received.path.partition("?")[0]
+        if (received.method, route) == ("GET", "/_meshtest/calls"):
+            return Decision(body=self._encode({"total": self.total, "paths": self.paths}).encode())
+        if (received.method, route) == ("POST", "/_meshtest/reset"):
+            self.total = 0
+            self.paths = {}
+            return Decision(body=b"{}")
+        return Decision(status=404, body=b"{}")
+
+    def _peer_identity(self, headers: dict[str, list[str]]) -> str:
+        values = headers.get("x-forwarded-client-cert")
+        if values is None:
+            return ""
+        last = values[-1]
+        known = self._identities.get(last)
+        if known is None:
+            if len(self._identities) >= _IDENTITIES:
+                self._identities.clear()
+            known = self._identities[last] = peer_identity(last)
+        return known
+
+
+def peer_identity(xfcc: str) -> str:
+    """The URI of the last element of X-Forwarded-Client-Cert, the one that the own sidecar appended."""
+    elements = _ELEMENTS.findall(xfcc)
+    pairs = _PAIRS.findall(elements[-1]) if elements else []
+    return next((value.strip('"') for name, value in pairs if name.upper() == "URI"), "")
+
+
+def _tls_facts(tls: TlsFacts | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    told: dict[str, Any] = {"sni": tls.sni, "alpn": tls.alpn, "tlsVersion": tls.version}
+    if tls.client_certificate is not None:
+        told["clientCertificate"] = tls.client_certificate
+    return told
+
+
+async def _after(seconds: float, decision: Decision) -> Decision:
+    await asyncio.sleep(seconds)  # the delay that the request asked for
+    return decision
