@@ -45,15 +45,10 @@ class LineMap(Mapping[str, int]):
     def __len__(self) -> int:
         return len(self._lines)
 
-    def below(self, path: str) -> Mapping[str, int]:
-        """The lines of the part that stands at `path`, with paths of its own."""
-        if not path:
-            return self
-        return {
-            key[len(path) :].removeprefix("."): line
-            for key, line in self._lines.items()
-            if _is_below(key, path)
-        }
+
+def lines_below(lines: Mapping[str, int], path: str) -> Mapping[str, int]:
+    """The lines of the part that stands at `path`, with paths of its own."""
+    return {key[len(path) :].removeprefix("."): line for key, line in lines.items() if _is_below(key, path)}
 
 
 def _is_below(key: str, path: str) -> bool:

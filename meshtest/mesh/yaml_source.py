@@ -43,7 +43,7 @@ class Document:
 
     value: Any
     location: Location
-    lines: LineMap = field(repr=False, compare=False)
+    lines: Mapping[str, int] = field(repr=False, compare=False)
 
     def at(self, path: str) -> Location:
         """Where `path` stands, or its nearest parent that is written down."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from meshtest.errors import ManifestError
+from meshtest.mesh.yaml_lines import lines_below
 from meshtest.mesh.yaml_source import documents
 
 
@@ -126,5 +127,5 @@ def test_broken_yaml_is_told_in_plain_words(text: str, line: int, words: str) ->
 
 def test_the_lines_of_a_part_have_their_own_paths() -> None:
     (document,) = documents("items:\n- kind: A\n  spec: {a: 1}\n", "a.yaml")
-    below = document.lines.below("items[0]")
+    below = lines_below(document.lines, "items[0]")
     assert dict(below) == {"": 2, "kind": 2, "spec": 3, "spec.a": 3}
