@@ -136,7 +136,7 @@ class Channel:
             raise RuntimeFailure(f"{self.name} ended before it answered")
         error = frame.header.get("error")
         if error:
-            raise RemoteError(self.name, str(error.get("kind", "")), str(error.get("message", error)))
+            raise RemoteError(self.name, error)
         return frame
 
     def close(self) -> None:
@@ -162,9 +162,10 @@ class Channel:
 
 
 class RemoteError(RuntimeFailure):
-    """Raised when the other process answered with an error; `kind` is the name it gave."""
+    """Raised when the other process answered with an error; `kind` is the name it gave, `details` all it said."""
 
-    def __init__(self, peer: str, kind: str, message: str) -> None:
-        self.kind = kind
-        self.message = message
-        super().__init__(f"{peer}: {message}")
+    def __init__(self, peer: str, details: dict[str, Any]) -> None:
+        self.kind = str(details.get("kind", ""))
+        self.message = str(details.get("message", details))
+        self.details = details
+        super().__init__(f"{peer}: {self.message}")

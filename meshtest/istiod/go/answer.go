@@ -1,0 +1,57 @@
+package main
+
+import "slices"
+
+// answer is the reply to update: headers as the contract has them, and the payload that they point into.
+type answer struct {
+	Proxies    map[string]*proxyAnswer `json:"proxies"`
+	Messages   []message               `json:"messages"`
+	Generation int                     `json:"generation"`
+	Timings    map[string]float64      `json:"timings"`
+
+	payload [][]byte
+	size    int
+	offsets map[string]int
+}
+
+// proxyAnswer lists [type, name, offset, size] and [type, name].
+type proxyAnswer struct {
+	Set     [][4]any `json:"set"`
+	Removed [][2]any `json:"removed"`
+}
+
+func newAnswer() *answer {
+	return &answer{Proxies: map[string]*proxyAnswer{}, Messages: []message{}, offsets: map[string]int{}}
+}
+
+// add tells a proxy of changes. Equal resources, as most listeners of most sidecars are, are stored once.
+func (a *answer) add(id string, found changes) {
+	told := &proxyAnswer{Set: [][4]any{}, Removed: [][2]any{}}
+	for _, kind := range types {
+		for _, name := range sortedKeys(found.set[kind]) {
+			blob := found.set[kind][name]
+			offset, ok := a.offsets[string(blob)]
+			if !ok {
+				offset = a.size
+				a.offsets[string(blob)] = offset
+				a.payload = append(a.payload, blob)
+				a.size += len(blob)
+			}
+			told.Set = append(told.Set, [4]any{kind, name, offset, len(blob)})
+		}
+		slices.Sort(found.removed[kind])
+		for _, name := range found.removed[kind] {
+			told.Removed = append(told.Removed, [2]any{kind, name})
+		}
+	}
+	a.Proxies[id] = told
+}
+
+func sortedKeys[V any](items map[string]V) []string {
+	names := make([]string, 0, len(items))
+	for name := range items {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

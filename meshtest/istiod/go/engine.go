@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	"istio.io/istio/pilot/pkg/model"
+	"istio.io/istio/pkg/config/mesh"
+	"istio.io/istio/pkg/util/sets"
+)
+
+// updateRequest says what changed; what is absent stays as it is.
+type updateRequest struct {
+	Set           []json.RawMessage  `json:"set"`
+	Delete        []reference        `json:"delete"`
+	Proxies       *[]json.RawMessage `json:"proxies"`
+	RemoveProxies []string           `json:"removeProxies"`
+	MeshConfig    *string            `json:"meshConfig"`
+}
+
+// engine holds the accepted state, from which a broken istiod can be made anew, and the istiod that has it.
+type engine struct {
+	judge      *judge
+	world      *world
+	mesh       *meshconfig.MeshConfig
+	meshText   string
+	objects    map[reference]*object
+	proxies    map[string]*proxy
+	generation int
+}
+
+func newEngine() *engine {
+	config := mesh.DefaultMeshConfig()
+	return &engine{
+		judge: newJudge(), mesh: config, world: newWorld(config),
+		objects: map[reference]*object{}, proxies: map[string]*proxy{},
+	}
+}
+
+// plan is an update that was judged and may be carried out.
+type plan struct {
+	set, unset []*object
+	proxies    map[string]*proxy
+	mesh       *meshconfig.MeshConfig // nil: as it is
+	meshText   string
+	messages   []message
+}
+
+// update carries a request out wholly or not at all.
+func (e *engine) update(request *updateRequest) (made *answer, err error) {
+	start := milliseconds()
+	planned, err := e.plan(request)
+	if err != nil {
+		return nil, err
+	}
+	judged := milliseconds()
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			err = &failure{Kind: "Panic", Message: fmt.Sprintf("istiod panicked: %v", recovered), Stack: string(debug.Stack())}
+		}
+		if err != nil {
+			e.restore()
+		}
+	}()
+	if err := e.apply(planned); err != nil {
+		return nil, err
+	}
+	pushed, addresses := e.world.push()
+	settled := milliseconds()
+	states, err := e.generate(planned.proxies, pushed, addresses)
+	if err != nil {
+		return nil, err
+	}
+	made = e.commit(planned, states)
+	made.Timings = map[string]float64{
+		"judge": judged - start, "istiod": settled - judged, "generate": milliseconds() - settled, "total": milliseconds() - start,
+	}
+	return made, nil
+}
+
+// plan judges everything before anything is touched.
+func (e *engine) plan(request *updateRequest) (*plan, error) {
+	planned := &plan{}
+	for _, raw := range request.Set {
+		ref, err := metaOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		if old, ok := e.objects[ref.key()]; ok && bytes.Equal(old.raw, raw) {
+			continue
+		}
+		made, messages := e.judge.admit(ref, raw)
+		planned.messages = append(planned.messages, messages...)
+		if made != nil {
+			planned.set = append(planned.set, made)
+		}
+	}
+	if rejected := rejection(planned.messages); rejected != nil {
+		return nil, rejected
+	}
+	for _, ref := range request.Delete {
+		if old, ok := e.objects[ref.key()]; ok {
+			planned.unset = append(planned.unset, old)
+		}
+	}
+	if err := e.planProxies(planned, request); err != nil {
+		return nil, err
+	}
+	return planned, e.planMesh(planned, request.MeshConfig)
+}
+
+func (e *engine) planProxies(planned *plan, request *updateRequest) error {
+	planned.proxies = map[string]*proxy{}
+	if request.Proxies == nil {
+		for id, known := range e.proxies {
+			planned.proxies[id] = known
+		}
+	} else {
+		for _, spec := range *request.Proxies {
+			made, err := newProxy(spec)
+			if err != nil {
+				return &failure{Kind: "Proxy", Message: err.Error()}
+			}
+			if known, ok := e.proxies[made.id]; ok {
+				if bytes.Equal(known.spec, spec) {
+					made = known
+				} else {
+					made.state = known.state
+				}
+			}
+			planned.proxies[made.id] = made
+		}
+	}
+	for _, id := range request.RemoveProxies {
+		delete(planned.proxies, id)
+	}
+	return nil
+}
+
+func (e *engine) planMesh(planned *plan, text *string) error {
+	if text == nil || *text == e.meshText {
+		return nil
+	}
+	config, err := mesh.ApplyMeshConfigDefaults(*text)
+	if err != nil {
+		return &failure{Kind: "MeshConfig", Message: err.Error()}
+	}
+	planned.mesh, planned.meshText = config, *text
+	return nil
+}
+
+// apply hands the changes to istiod; one with another mesh configuration is another istiod.
+func (e *engine) apply(planned *plan) error {
+	if planned.mesh != nil {
+		e.world.close()
+		e.world = newWorld(planned.mesh)
+		if err := e.fill(planned); err != nil {
+			return err
+		}
+		for _, p := range planned.proxies {
+			p.fresh = true
+		}
+	}
+	for i, o := range planned.unset {
+		if err := e.world.unset(o); err != nil {
+			return err
+		}
+		yieldEvery(i)
+	}
+	for i, o := range planned.set {
+		if err := e.world.set(o); err != nil {
+			return err
+		}
+		yieldEvery(i)
+	}
+	return nil
+}
+
+// fill hands the accepted objects to a new istiod.
+func (e *engine) fill(*plan) error {
+	count := 0
+	for _, o := range e.objects {
+		if err := e.world.set(o); err != nil {
+			return err
+		}
+		yieldEvery(count)
+		count++
+	}
+	return nil
+}
+
+// yieldEvery lets istiod take what it was given before the fake API server's watch buffers (100 events) are full:
+// they panic rather than block.
+func yieldEvery(count int) {
+	if count%50 == 49 {
+		settle()
+	}
+}
+
+// generate makes the new states of all proxies, on all processors.
+func (e *engine) generate(
+	proxies map[string]*proxy, pushed *model.PushRequest, addresses sets.String,
+) (map[string]*resources, error) {
+	whole := &model.PushRequest{
+		Forced: true, Push: e.world.env.PushContext(), Start: time.Now(), Reason: model.NewReasonStats(model.ProxyUpdate),
+	}
+	type result struct {
+		id    string
+		state *resources
+		err   error
+	}
+	work := make(chan *proxy)
+	results := make(chan result, len(proxies))
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for p := range work {
+				request := pushed
+				if p.fresh || addresses.Contains(p.node.IPAddresses[0]) {
+					request = whole
+				}
+				if request == nil {
+					continue
+				}
+				state, err := e.generateSafely(p, request)
+				results <- result{p.id, state, err}
+			}
+		})
+	}
+	for _, p := range proxies {
+		work <- p
+	}
+	close(work)
+	workers.Wait()
+	close(results)
+	states := map[string]*resources{}
+	for made := range results {
+		if made.err != nil {
+			return nil, made.err
+		}
+		if made.state != nil {
+			states[made.id] = made.state
+		}
+	}
+	return states, nil
+}
+
+func (e *engine) generateSafely(p *proxy, request *model.PushRequest) (state *resources, err error) {
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			err = &failure{
+				Kind: "Panic", Message: fmt.Sprintf("istiod panicked for %s: %v", p.id, recovered), Stack: string(debug.Stack()),
+			}
+		}
+	}()
+	return e.world.generate(p, request)
+}
+
+// commit makes the update the accepted state and says what it changed.
+func (e *engine) commit(planned *plan, states map[string]*resources) *answer {
+	for _, o := range planned.unset {
+		delete(e.objects, o.key())
+	}
+	for _, o := range planned.set {
+		e.objects[o.key()] = o
+	}
+	if planned.mesh != nil {
+		e.mesh, e.meshText = planned.mesh, planned.meshText
+	}
+	made := newAnswer()
+	for _, id := range sortedKeys(states) {
+		p := planned.proxies[id]
+		if found := states[id].since(&p.state); !found.empty() {
+			made.add(id, found)
+		}
+		p.state, p.fresh = *states[id], false
+	}
+	e.proxies = planned.proxies
+	e.generation++
+	made.Generation = e.generation
+	made.Messages = append(made.Messages, planned.messages...)
+	return made
+}
+
+// restore makes istiod anew from the accepted state, after an update that broke off halfway.
+func (e *engine) restore() {
+	e.world.close()
+	e.world = newWorld(e.mesh)
+	if err := e.fill(nil); err != nil {
+		panic(err) // it accepted the same before
+	}
+	for _, p := range e.proxies {
+		p.fresh = true // generated whole next time, and compared with what it was told
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

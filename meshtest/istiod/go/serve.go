@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+
+	istiolog "istio.io/istio/pkg/log"
+)
+
+// request is the part that all requests have in common.
+type request struct {
+	ID int64  `json:"id"`
+	Op string `json:"op"`
+}
+
+// failure is an error as the client gets it.
+type failure struct {
+	Kind     string    `json:"kind"`
+	Message  string    `json:"message"`
+	Messages []message `json:"messages,omitempty"`
+	Stack    string    `json:"stack,omitempty"`
+}
+
+func (f *failure) Error() string { return f.Message }
+
+// serve answers requests on the standard streams until they end.
+func serve() error {
+	quiet()
+	frames := newChannel(os.Stdin, os.Stdout) // before the bubble takes os.Stdout away
+	inBubble(func() {
+		engine := newEngine()
+		for {
+			text, err := frames.read()
+			if err != nil {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+					os.Exit(1)
+				}
+				os.Exit(0) // not a return: the bubble would wait for goroutines that never end
+			}
+			header, payload := engine.answer(text)
+			if err := frames.write(header, payload); err != nil {
+				os.Exit(1)
+			}
+		}
+	})
+	return nil
+}
+
+// quiet keeps istiod's log, which a client would have to read, to what it could not have said otherwise.
+func quiet() {
+	options := istiolog.DefaultOptions()
+	options.OutputPaths = []string{"stderr"}
+	options.SetDefaultOutputLevel(istiolog.OverrideScopeName, level(os.Getenv("MESHTEST_ISTIOD_LOG")))
+	_ = istiolog.Configure(options)
+}
+
+func level(name string) istiolog.Level {
+	switch name {
+	case "debug":
+		return istiolog.DebugLevel
+	case "info":
+		return istiolog.InfoLevel
+	case "warn":
+		return istiolog.WarnLevel
+	default:
+		return istiolog.NoneLevel
+	}
+}
+
+// reply adds the id of the request to an answer.
+type reply map[string]any
+
+func (e *engine) answer(text []byte) (any, [][]byte) {
+	var head request
+	if err := json.Unmarshal(text, &head); err != nil {
+		return reply{"error": failure{Kind: "Request", Message: err.Error()}}, nil
+	}
+	result, payload, err := e.dispatch(head.Op, text)
+	if err != nil {
+		var failed *failure
+		if !errors.As(err, &failed) {
+			failed = &failure{Kind: "Engine", Message: err.Error()}
+		}
+		return reply{"id": head.ID, "error": failed}, nil
+	}
+	result["id"] = head.ID
+	return result, payload
+}
+
+func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
+	switch op {
+	case "ping":
+		return reply{"versions": versions()}, nil, nil
+	case "update":
+		var wanted updateRequest
+		if err := json.Unmarshal(text, &wanted); err != nil {
+			return nil, nil, err
+		}
+		made, err := e.update(&wanted)
+		if err != nil {
+			return nil, nil, err
+		}
+		return reply{
+			"proxies": made.Proxies, "messages": made.Messages, "generation": made.Generation, "timings": made.Timings,
+		}, made.payload, nil
+	default:
+		return nil, nil, &failure{Kind: "Request", Message: "unknown op " + op}
+	}
+}
