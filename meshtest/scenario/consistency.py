@@ -1,0 +1,118 @@
+"""What must agree within one scenario: names that refer to each other, and times that fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from meshtest.scenario.expect_time import Hits, Recovers, Returns
+from meshtest.scenario.fields import unknown
+
+if TYPE_CHECKING:
+    from meshtest.scenario.expect import CheckSpec
+    from meshtest.scenario.faults import FaultSpec
+    from meshtest.scenario.fields import Spot
+    from meshtest.scenario.model import Scenario
+    from meshtest.scenario.traffic import Traffic
+
+RECOVERY = "recovery"
+"""The traffic that the runner sends after the faults, to see the steady state again."""
+
+
+def check_consistency(scenario: Scenario, spot: Spot) -> Scenario:
+    """Name what has no name, and raise ScenarioError where the scenario contradicts itself."""
+    named = replace(
+        scenario,
+        traffic=_named_traffic(scenario.traffic, spot.key("traffic")),
+        faults=_named_faults(scenario.faults, spot.key("faults")),
+    )
+    _faults_fit(named, spot.key("faults"))
+    _checks_refer(named, spot.key("expect"))
+    _failure_refers(named, spot.key("expectFailure"))
+    return named
+
+
+def _named_traffic(traffic: tuple[Traffic, ...], spot: Spot) -> tuple[Traffic, ...]:
+    seen: set[str] = set()
+    result = []
+    for index, each in enumerate(traffic):
+        name = each.name or ("traffic" if len(traffic) == 1 else f"traffic-{index + 1}")
+        if name in seen or name == RECOVERY:
+            problem = (
+                "is the name of other traffic already"
+                if name in seen
+                else "is a name that meshtest uses itself"
+            )
+            raise spot.item(index).error(f"{name!r} {problem}", expected="a name of its own")
+        seen.add(name)
+        result.append(replace(each, name=name))
+    return tuple(result)
+
+
+def _named_faults(faults: tuple[FaultSpec, ...], spot: Spot) -> tuple[FaultSpec, ...]:
+    taken = {each.name for each in faults if each.name}
+    result: list[FaultSpec] = []
+    for index, each in enumerate(faults):
+        if each.name and any(each.name == other.name for other in result):
+            raise spot.item(index).error(
+                f"{each.name!r} is the name of another fault already", expected="its own"
+            )
+        name = each.name or _free(each.kind, taken)
+        taken.add(name)
+        result.append(replace(each, name=name))
+    return tuple(result)
+
+
+def _free(kind: str, taken: set[str]) -> str:
+    word = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind)
+    number = 1
+    while (name := word if number == 1 else f"{word}-{number}") in taken:
+        number += 1
+    return name
+
+
+def _faults_fit(scenario: Scenario, spot: Spot) -> None:
+    lengths = [each.lasts for each in scenario.traffic]
+    ends = max((length for length in lengths if length is not None), default=None)
+    for index, fault in enumerate(scenario.faults):
+        if fault.during is not None and None not in lengths and ends is not None and fault.during.at >= ends:
+            problem = f"the fault comes at {fault.during.at:g}s, but the traffic ends at {ends:g}s"
+            raise spot.item(index).key("during").error(problem, expected="at before the traffic's end")
+
+
+def _checks_refer(scenario: Scenario, spot: Spot) -> None:
+    names = [each.name for each in scenario.traffic]
+    seen: set[str] = set()
+    for index, check in enumerate(scenario.expect):
+        here = spot.item(index)
+        if check.traffic and check.traffic not in names:
+            raise unknown(here.key("traffic"), "traffic", check.traffic, names)
+        if check.name and check.name in seen:
+            raise here.key("name").error(
+                f"{check.name!r} is the name of another check already", expected="its own"
+            )
+        seen.add(check.name)
+        _needs_faults(check, scenario, here)
+
+
+def _needs_faults(check: CheckSpec, scenario: Scenario, spot: Spot) -> None:
+    asks = isinstance(check.what, (Hits, Recovers, Returns)) or check.where.fault or check.where.phase
+    if asks and not scenario.faults:
+        raise spot.error("this is about faults, but the scenario has none", expected="faults")
+    if isinstance(check.what, Hits) and check.what.of:
+        names = [fault.name for fault in scenario.faults]
+        if check.what.of not in names:
+            raise unknown(spot.key("hits").key("of"), "fault", check.what.of, names)
+
+
+def _failure_refers(scenario: Scenario, spot: Spot) -> None:
+    failure = scenario.expect_failure
+    if failure is None:
+        return
+    titles = [check.title for check in scenario.expect]
+    if failure.check not in titles:
+        raise unknown(spot.key("check"), "check", failure.check, titles)
+    if titles.count(failure.check) > 1:
+        raise spot.key("check").error(
+            f"several checks are called {failure.check!r}", expected="a name for each"
+        )
