@@ -1,7 +1,7 @@
 """The nouns of a mesh: what the manifests say runs in it, as plain values.
 
-    Manifest ──► Workload ──► Pod (one per replica, with an address and an identity)
-             ──► Service ──► endpoints (pods behind it), a cluster IP, names
+Manifest ──► Workload ──► Pod (one per replica, with an address and an identity)
+         ──► Service ──► endpoints (pods behind it), a cluster IP, names
 """
 
 from __future__ import annotations
@@ -104,6 +104,9 @@ class Pod:
     hostname: str = ""
     subdomain: str = ""
     locality: str = ""
+    """`region/zone/subzone`, from its labels or its node."""
+    node: str = ""
+    host_network: bool = False
     trust_domain: str = TRUST_DOMAIN
     ready: bool = True
 
@@ -192,7 +195,20 @@ class MeshModel:
     """Full name, lower case, without final dot -> IPv4 addresses, or `("CNAME name",)`."""
     passed_over: Sequence[Manifest] = ()
     """Kinds that mean nothing to a mesh."""
+    unsupported: Sequence[Manifest] = ()
+    """Kinds that nothing acts on and that were allowed nevertheless."""
+    trust_domain: str = TRUST_DOMAIN
+    created: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict, repr=False)
+    """When each object was first applied, counted up; by group, kind, namespace and name."""
 
     def pod(self, key: str) -> Pod | None:
         """The pod `namespace/name`."""
         return next((pod for pod in self.pods if pod.key == key), None)
+
+    def service(self, key: str) -> Service | None:
+        """The Service `namespace/name`."""
+        return next((service for service in self.services if service.key == key), None)
+
+    def pods_of(self, workload: str) -> list[Pod]:
+        """The pods of the workload `namespace/name`."""
+        return [pod for pod in self.pods if pod.workload_key == workload]

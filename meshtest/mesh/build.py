@@ -1,0 +1,214 @@
+"""Manifests become a mesh model: pods, Services, endpoints, addresses, names and the API server's objects.
+
+    manifests ──► kinds.sort ──► pods + services ──► addresses ──► endpoints ──► network (zone, cluster IPs)
+                                                                             └──► objects, stamped in order
+
+Pure: the same manifests, and the same model before, give the same model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import ManifestError
+from meshtest.mesh import addresses, network, objects
+from meshtest.mesh.endpoints import mirrored, slices_of
+from meshtest.mesh.fields import fields_of
+from meshtest.mesh.injection import interception
+from meshtest.mesh.kinds import sort
+from meshtest.mesh.manifests import unique
+from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, MeshModel
+from meshtest.mesh.pods import Surroundings, is_workload, pods_of
+from meshtest.mesh.services import service_of
+from meshtest.mesh.slices import check_slice
+from meshtest.mesh.topology import nodes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from meshtest.mesh.model import Manifest, Pod, Service
+    from meshtest.mesh.topology import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What decides about a mesh besides its manifests."""
+
+    trust_domain: str = TRUST_DOMAIN
+    root_namespace: str = ROOT_NAMESPACE
+    allow_unsupported: bool = False
+    placement: Mapping[str, str] = field(default_factory=dict)
+    """Pod or workload, as `namespace/name` -> node."""
+    not_ready: Collection[str] = ()
+    """Pods that fail their readiness probe, as `namespace/name`."""
+
+
+def build_model(
+    manifests: Iterable[Manifest],
+    *,
+    previous: MeshModel | None = None,
+    options: BuildOptions | None = None,
+) -> MeshModel:
+    """The mesh that manifests describe; what was in `previous` keeps its address and creation time.
+
+    Raises ManifestError, with file and line, for what a cluster would refuse or could not run.
+    """
+    options = options or BuildOptions()
+    every = list(manifests)
+    unique(every)
+    kinds = sort(every, allow_unsupported=options.allow_unsupported)
+    nodes = {node.name: node for node in nodes_of(kinds.acted_on)}
+    pods = _pods(kinds.acted_on, _surroundings(kinds.acted_on, nodes, options), previous)
+    services = _services(kinds.acted_on, previous)
+    slices = _slices(kinds.acted_on, services, pods, nodes)
+    held, created = objects.stamp(
+        [
+            *_cluster(kinds.acted_on, pods, nodes, options),
+            *_objects(kinds.acted_on, services, pods, nodes),
+            *slices,
+        ],
+        previous.created if previous else {},
+    )
+    behind = network.by_service(body for body in held if body["kind"] == "EndpointSlice")
+    return MeshModel(
+        manifests=every,
+        pods=pods,
+        services=list(services.values()),
+        objects=held,
+        cluster_ips=network.cluster_ips(services.values(), behind),
+        zone=network.zone(services.values(), behind),
+        passed_over=kinds.passed_over,
+        unsupported=kinds.unsupported,
+        trust_domain=options.trust_domain,
+        created=created,
+    )
+
+
+def _of_kind(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:
+    return [manifest for manifest in manifests if manifest.ref.kind == kind]
+
+
+def _surroundings(
+    manifests: Sequence[Manifest], nodes: Mapping[str, Node], options: BuildOptions
+) -> Surroundings:
+    return Surroundings(
+        namespaces={
+            manifest.ref.name: fields_of(manifest).mapping("metadata").texts("labels")
+            for manifest in _of_kind(manifests, "Namespace")
+        },
+        nodes=list(nodes.values()),
+        placement=options.placement,
+        not_ready=options.not_ready,
+        trust_domain=options.trust_domain,
+        root_namespace=options.root_namespace,
+    )
+
+
+def _pods(manifests: Sequence[Manifest], around: Surroundings, previous: MeshModel | None) -> list[Pod]:
+    made: dict[str, tuple[Pod, Manifest]] = {}
+    workloads: dict[str, Manifest] = {}
+    for manifest in filter(is_workload, manifests):
+        first = workloads.setdefault(f"{manifest.ref.namespace}/{manifest.ref.name}", manifest)
+        if first is not manifest:
+            problem = f"{manifest.ref} has the name of the {first.ref.kind} at {first.location}"
+            raise ManifestError(problem, location=manifest.location, key="metadata.name")
+        for pod in pods_of(manifest, around):
+            if pod.key in made:
+                other = made[pod.key][1]
+                problem = f"its pod {pod.key} is also made by {other.ref} at {other.location}"
+                raise ManifestError(problem, location=manifest.location, key="metadata.name")
+            _check_interception(pod, manifest)
+            made[pod.key] = pod, manifest
+    before = {pod.key: pod.ip for pod in previous.pods} if previous else {}
+    given = addresses.assign(made, addresses.POD_NETWORK, before=before)
+    return [replace(pod, ip=given[key]) for key, (pod, _) in made.items()]
+
+
+def _check_interception(pod: Pod, manifest: Manifest) -> None:
+    try:
+        interception(pod)
+    except ManifestError as error:
+        path = error.key if manifest.ref.kind == "Pod" else f"spec.template.{error.key}"
+        raise ManifestError(error.problem, location=fields_of(manifest).at(path), key=path) from None
+
+
+def _services(manifests: Sequence[Manifest], previous: MeshModel | None) -> dict[str, Service]:
+    sources = {f"{one.ref.namespace}/{one.ref.name}": one for one in _of_kind(manifests, "Service")}
+    found = {key: service_of(manifest) for key, manifest in sources.items()}
+    given: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for key, service in found.items():
+        if service.cluster_ip:
+            given[key] = service.cluster_ip
+            if (first := owners.setdefault(service.cluster_ip, key)) != key:
+                problem = (
+                    f"{service.cluster_ip} is already given to Service {first} at {sources[first].location}"
+                )
+                raise fields_of(sources[key]).mapping("spec").error("clusterIP", problem)
+    wanting = [key for key, service in found.items() if not (service.headless or service.external_name)]
+    before = {service.key: service.cluster_ip for service in previous.services} if previous else {}
+    address = addresses.assign(wanting, addresses.SERVICE_NETWORK, given=given, before=before)
+    return {key: replace(service, cluster_ip=address.get(key, "")) for key, service in found.items()}
+
+
+def _slices(
+    manifests: Sequence[Manifest],
+    services: Mapping[str, Service],
+    pods: Sequence[Pod],
+    nodes: Mapping[str, Node],
+) -> list[dict[str, Any]]:
+    found = [one for service in services.values() for one in slices_of(service, pods, nodes)]
+    for manifest in _of_kind(manifests, "Endpoints"):
+        service = services.get(f"{manifest.ref.namespace}/{manifest.ref.name}")
+        if service and not service.selector:
+            found += mirrored(manifest, service)
+    return found
+
+
+def _cluster(
+    manifests: Sequence[Manifest], pods: Sequence[Pod], nodes: Mapping[str, Node], options: BuildOptions
+) -> list[dict[str, Any]]:
+    """Namespaces, service accounts and nodes: what is there before anything else, given or not."""
+    given = {objects.identity_of(one.body): one.body for one in manifests}
+    used = {one.ref.namespace: None for one in manifests if one.ref.namespace}
+    written = [one.ref.name for one in _of_kind(manifests, "Namespace")]
+    namespaces = dict.fromkeys([options.root_namespace, "default", *written, *used])
+    accounts = dict.fromkeys(
+        [(name, "default") for name in namespaces] + [(pod.namespace, pod.service_account) for pod in pods]
+    )
+    return [
+        *(objects.namespace_object(name, given.get(("", "Namespace", "", name))) for name in namespaces),
+        *(
+            objects.service_account(*account)
+            for account in accounts
+            if ("", "ServiceAccount", *account) not in given
+        ),
+        *(objects.node_object(node, given.get(("", "Node", "", node.name))) for node in nodes.values()),
+    ]
+
+
+def _objects(
+    manifests: Sequence[Manifest],
+    services: Mapping[str, Service],
+    pods: Sequence[Pod],
+    nodes: Mapping[str, Node],
+) -> list[Mapping[str, Any]]:
+    """The manifests in their order, workloads as their pods."""
+    by_workload: dict[str, list[Pod]] = {}
+    for pod in pods:
+        by_workload.setdefault(pod.workload_key, []).append(pod)
+    found: list[Mapping[str, Any]] = []
+    for manifest in manifests:
+        key, kind = f"{manifest.ref.namespace}/{manifest.ref.name}", manifest.ref.kind
+        if is_workload(manifest):
+            found += [objects.pod_object(pod, nodes.get(pod.node)) for pod in by_workload.get(key, ())]
+        elif kind == "Service":
+            found.append(objects.service_object(manifest.body, services[key]))
+        elif kind == "Secret":
+            found.append(objects.secret_object(manifest))
+        elif kind == "EndpointSlice":
+            found.append(check_slice(manifest))
+        elif kind not in {"Namespace", "Node", "Endpoints"}:
+            found.append(manifest.body)
+    return found
