@@ -1,0 +1,1 @@
+"""Envoy: its binary, its bootstrap, what meshtest adds to istiod's configuration, and the server that delivers it."""

@@ -1,0 +1,245 @@
+"""Delta ADS: one stream per Envoy, on which it subscribes and acknowledges.
+
+    Envoy ──subscribe──► Stream ──answer──► Envoy ──ACK | NACK (with its reason)──► Stream
+
+A `Proxy` outlives its streams: it holds what its Envoy shall have. After a reconnect Envoy says which versions it
+has, and gets the difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshtest.envoy.resources import KINDS, TYPE_URLS, WILDCARD_KINDS, Changes, Resource, message
+from meshtest.envoy.signals import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from envoy.service.discovery.v3 import discovery_pb2
+
+    from meshtest.envoy.decorate import Context
+
+
+class Rejected(Exception):  # noqa: N818 - the kind of error that the caller reads
+    """Raised when an Envoy refused (NACKed) what it was sent."""
+
+
+@dataclass(slots=True)
+class Subscription:
+    """What an Envoy asked for of one kind, and the versions it was sent."""
+
+    wildcard: bool = False
+    names: set[str] = field(default_factory=set)
+    sent: dict[str, str] = field(default_factory=dict)
+
+    def wants(self, name: str) -> bool:
+        """Whether this resource is subscribed to."""
+        return self.wildcard or name in self.names
+
+
+class Proxy:
+    """One Envoy as the control plane sees it."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.resources: dict[str, dict[str, Resource]] = {}
+        self.primed = False
+        """Whether its first configuration has arrived; until then subscriptions wait."""
+        self.stream: Stream | None = None
+        self.signal = Signal()
+        self.rejections: list[str] = []
+
+    def settled(self) -> bool:
+        """Whether its Envoy has acknowledged everything; raises Rejected if it refused something."""
+        if self.rejections:
+            raise Rejected("; ".join(self.rejections))
+        return self.stream is not None and self.stream.complete()
+
+    def state(self) -> str:
+        """What it is waited for."""
+        if self.stream is None:
+            return "its Envoy is not connected"
+        waiting = sorted({kind for kind, _ in self.stream.pending.values()})
+        missing = sorted(kind for kind in WILDCARD_KINDS if kind not in self.stream.subscriptions)
+        if waiting:
+            return f"its Envoy has not acknowledged {', '.join(waiting)}"
+        if missing:
+            return f"its Envoy has not asked for {', '.join(missing)} yet"
+        return "its Envoy has acknowledged everything"
+
+
+class Stream:
+    """One delta ADS connection."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.subscriptions: dict[str, Subscription] = {}
+        self.pending: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._proxy = proxy
+        self._outgoing: asyncio.Queue[discovery_pb2.DeltaDiscoveryResponse | None] = asyncio.Queue()
+        self._nonces = itertools.count(1)
+
+    def complete(self) -> bool:
+        """Whether everything that was sent is acknowledged, listeners included."""
+        return not self.pending and WILDCARD_KINDS <= self.subscriptions.keys()
+
+    async def responses(self) -> AsyncIterator[discovery_pb2.DeltaDiscoveryResponse]:
+        """What goes out, until `close`."""
+        while (response := await self._outgoing.get()) is not None:
+            yield response
+
+    def close(self) -> None:
+        """End the stream."""
+        self._outgoing.put_nowait(None)
+
+    def received(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        """Take an acknowledgement or a subscription."""
+        kind = KINDS.get(request.type_url)
+        if kind is None:
+            return
+        if request.response_nonce:
+            self._acknowledged(request)
+        first = kind not in self.subscriptions
+        subscription = self.subscriptions.setdefault(kind, Subscription())
+        added = set(request.resource_names_subscribe)
+        if first:
+            subscription.sent.update(request.initial_resource_versions)
+            subscription.wildcard = "*" in added or (kind in WILDCARD_KINDS and not added)
+        added.discard("*")
+        subscription.names |= added
+        subscription.names.difference_update(request.resource_names_unsubscribe)
+        for name in request.resource_names_unsubscribe:
+            subscription.sent.pop(name, None)
+        if self._proxy.primed:
+            if first:
+                self._open(kind)
+            elif added:
+                self._answer(kind, added)
+        self._proxy.signal.notify()
+
+    def prime(self) -> None:
+        """Answer what was asked for before there was an answer."""
+        for kind in TYPE_URLS:
+            if kind in self.subscriptions:
+                self._open(kind)
+
+    def push(self, kind: str, *, sets: bool = True, removals: bool = True) -> None:
+        """Send what the Envoy has not, of what it subscribed to."""
+        subscription = self.subscriptions.get(kind)
+        if subscription is None:
+            return
+        wanted = self._proxy.resources.get(kind, {})
+        changed = [
+            (name, resource)
+            for name, resource in wanted.items()
+            if subscription.wants(name) and subscription.sent.get(name) != resource.version
+        ]
+        gone = [name for name in subscription.sent if name not in wanted]
+        if (changed and sets) or (gone and removals):
+            self._send(kind, changed if sets else (), gone if removals else ())
+
+    def forget(self, kind: str, names: Iterable[str]) -> None:
+        """Have `push` send these again: a new version of a cluster waits for its endpoints."""
+        subscription = self.subscriptions.get(kind)
+        for name in names if subscription else ():
+            subscription.sent.pop(name, None)  # type: ignore[union-attr]  # not empty without one
+
+    def _open(self, kind: str) -> None:
+        """Answer the first request of a kind: everything, or after a reconnect what it lacks."""
+        subscription = self.subscriptions[kind]
+        unknown = subscription.names - self._proxy.resources.get(kind, {}).keys()
+        if subscription.wildcard and not subscription.sent:
+            # Envoy starts only after the first answer, so an empty one has to be sent too.
+            self._send(kind, self._proxy.resources.get(kind, {}).items(), ())
+            return
+        self.push(kind)
+        if unknown:
+            self._answer(kind, unknown)
+
+    def _answer(self, kind: str, names: set[str]) -> None:
+        """Answer a subscription by name: always, since Envoy may have dropped what it had been sent before.
+
+        Names that nobody knows are answered too, or Envoy would go on waiting; but secrets may come later.
+        """
+        wanted = self._proxy.resources.get(kind, {})
+        found = [(name, wanted[name]) for name in sorted(names) if name in wanted]
+        unknown = [name for name in names if name not in wanted] if kind != "SDS" else []
+        if found or unknown:
+            self._send(kind, found, unknown)
+
+    def _send(self, kind: str, resources: Iterable[tuple[str, Resource]], removed: Iterable[str]) -> None:
+        nonce = str(next(self._nonces))
+        resources, removed = list(resources), list(removed)
+        sent = self.subscriptions[kind].sent
+        sent.update({name: resource.version for name, resource in resources})
+        for name in removed:
+            sent.pop(name, None)
+        names = (*(name for name, _ in resources), *removed)
+        self.pending[nonce] = (kind, names)
+        self._outgoing.put_nowait(message(kind, nonce, resources, removed))
+
+    def _acknowledged(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        kind, names = self.pending.pop(request.response_nonce, ("", ()))
+        if request.HasField("error_detail"):
+            listed = ", ".join(names)
+            reason = request.error_detail.message
+            self._proxy.rejections.append(f"{self._proxy.context.pod} refused {kind} [{listed}]: {reason}")
+
+
+class Proxies:
+    """Every proxy of the mesh, by node id."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Proxy] = {}
+        self.arrived = Signal()
+
+    async def serve(
+        self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], node_known: Callable[[str], None]
+    ) -> AsyncIterator[discovery_pb2.DeltaDiscoveryResponse]:
+        """One ADS connection from its first request to its end."""
+        first = await anext(requests, None)
+        if first is None:
+            return
+        node = first.node.id
+        node_known(node)
+        await self.arrived.until(lambda: node in self.by_id, float("inf"))
+        proxy = self.by_id[node]
+        stream = Stream(proxy)
+        proxy.stream = stream
+        stream.received(first)
+        reading = asyncio.create_task(_read(requests, stream))
+        try:
+            async for response in stream.responses():
+                yield response
+        finally:
+            reading.cancel()
+            if proxy.stream is stream:
+                proxy.stream = None
+            proxy.signal.notify()
+
+
+async def _read(requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], stream: Stream) -> None:
+    try:
+        async for request in requests:
+            stream.received(request)
+    finally:
+        stream.close()
+
+
+def apply_changes(proxy: Proxy, fresh: dict[str, dict[str, Resource]], removed: Iterable[tuple[str, str]]) -> Changes:
+    """Take new resources into what a proxy shall have; says what really changed."""
+    changes = Changes()
+    for kind, named in fresh.items():
+        known = proxy.resources.setdefault(kind, {})
+        for name, resource in named.items():
+            before = known.get(name)
+            known[name] = resource
+            if before is None or before.version != resource.version:
+                changes.set.setdefault(kind, set()).add(name)
+    for kind, name in removed:
+        if proxy.resources.get(kind, {}).pop(name, None) is not None:
+            changes.removed.setdefault(kind, set()).add(name)
+    return changes

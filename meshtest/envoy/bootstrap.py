@@ -1,0 +1,238 @@
+"""What an Envoy is told at its start: who it is, where its control plane is, and a few listeners of its own.
+
+Plain dictionaries, no protobuf: this is called in pytest's own process. The shape follows Istio's
+`tools/packaging/common/envoy_bootstrap.json` wherever that changes what requests meet.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from meshtest.mesh.model import PodKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshtest.mesh.model import Pod
+
+ISTIO_VERSION = "1.32.0"
+SOCKET_MARK = 1337
+"""The mark on everything Envoy sends itself; redirect rules let it pass."""
+READINESS_PORT = 15021
+
+_TYPES = "type.googleapis.com/"
+_MANAGER = _TYPES + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER = _TYPES + "envoy.extensions.filters.http.router.v3.Router"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UNLIMITED = 100_000
+
+
+def socket_path(directory: str, pod_key: str, purpose: str) -> str:
+    """The path of a pod's `admin` or `probe` socket, or of its `access` log FIFO."""
+    return f"{directory}/{pod_key.replace('/', '_')}.{purpose}"
+
+
+def node_metadata(pod: Pod, *, proxy_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a pod's Envoy says of itself; istiod is given the same (istio/istio: pkg/model/proxy.go)."""
+    metadata: dict[str, Any] = {
+        "NAME": pod.name,
+        "NAMESPACE": pod.namespace,
+        "WORKLOAD_NAME": pod.workload,
+        "SERVICE_ACCOUNT": pod.service_account,
+        "LABELS": dict(pod.labels),
+        "INSTANCE_IPS": pod.ip,
+        "INTERCEPTION_MODE": "NONE" if pod.kind is PodKind.GATEWAY else "REDIRECT",
+        "CLUSTER_ID": "Kubernetes",
+        "MESH_ID": pod.trust_domain,
+        "ISTIO_VERSION": ISTIO_VERSION,
+    }
+    if pod.annotations:
+        metadata["ANNOTATIONS"] = dict(pod.annotations)
+    if proxy_config:
+        metadata["PROXY_CONFIG"] = dict(proxy_config)
+    return metadata
+
+
+def arguments(envoy: str, bootstrap_path: str) -> list[str]:
+    """Envoy's command line.
+
+    Filter chains drain at once, so that pooled connections do not keep an old policy; access log lines leave
+    at once, since they are evidence.
+    """
+    return [
+        envoy,
+        "--config-path",
+        bootstrap_path,
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+        "--drain-time-s",
+        "0",
+        "--drain-strategy",
+        "immediate",
+        "--file-flush-min-size-kb",
+        "0",
+        "--file-flush-interval-msec",
+        "1000",
+        "--skip-deprecated-logs",
+        "--log-level",
+        "warning",
+    ]
+
+
+def bootstrap(
+    pod: Pod,
+    *,
+    directory: str,
+    metadata: Mapping[str, Any] | None = None,
+    socket_mark: int | None = SOCKET_MARK,
+    readiness: tuple[str, int] | None = ("0.0.0.0", READINESS_PORT),  # noqa: S104 - inside the pod, as Istio does
+    allow: int | None = None,
+) -> str:
+    """The bootstrap of a pod's Envoy as JSON.
+
+    Args:
+        directory: where the control plane's socket is and the pod's own sockets will be.
+        metadata: `node_metadata(pod)` unless given.
+        socket_mark: SO_MARK on what Envoy sends; None where Envoy may not set it.
+        readiness: address of `/healthz/ready`.
+        allow: upper bound of downstream connections; None for no bound.
+    """
+    told = dict(metadata) if metadata is not None else node_metadata(pod)
+    config: dict[str, Any] = {
+        "node": _node(pod, told),
+        "layered_runtime": {
+            "layers": [
+                {"name": "global config", "static_layer": _runtime_flags(told)},
+                {"name": "admin", "admin_layer": {}},
+            ]
+        },
+        "bootstrap_extensions": [_internal_listeners()],
+        "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
+        "dynamic_resources": _dynamic_resources(),
+        "static_resources": {
+            "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
+            "listeners": [_answering("probe", _pipe(socket_path(directory, pod.key, "probe")))],
+        },
+    }
+    if readiness is not None:
+        address = {"socket_address": {"address": readiness[0], "port_value": readiness[1]}}
+        config["static_resources"]["listeners"].append(_answering("readiness", address, path="/healthz/ready"))
+    if socket_mark is not None:
+        config["cluster_manager"] = {"upstream_bind_config": {"socket_options": [_mark(socket_mark)]}}
+    if allow is not None:
+        config["overload_manager"] = _connection_bound(allow)
+    return json.dumps(config, separators=(",", ":"))
+
+
+def _node(pod: Pod, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    region, zone, sub_zone = (pod.locality.split("/") + ["", "", ""])[:3]
+    locality = {"region": region, "zone": zone, "sub_zone": sub_zone}
+    return {
+        "id": pod.node_id,
+        "cluster": f"{pod.workload}.{pod.namespace}",
+        "locality": {key: value for key, value in locality.items() if value},
+        "metadata": dict(metadata),
+    }
+
+
+def _runtime_flags(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """istio/istio: pkg/bootstrap/config.go, extractRuntimeFlags."""
+    flags: dict[str, Any] = {
+        "re2.max_program_size.error_level": 32768,
+        "envoy.reloadable_features.http_reject_path_with_fragment": False,
+        "envoy.reloadable_features.fixed_heap_use_allocated": True,
+        "envoy.reloadable_features.coalesce_lb_rebuilds_on_batch_update": False,
+    }
+    values = (metadata.get("PROXY_CONFIG") or {}).get("runtimeValues") or {}
+    for key, value in values.items():
+        if value == "":
+            flags.pop(key, None)
+        else:
+            flags[key] = {"true": True, "false": False}.get(value, value)
+    return flags
+
+
+def _dynamic_resources() -> dict[str, Any]:
+    over_ads = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
+    return {
+        "lds_config": over_ads,
+        "cds_config": over_ads,
+        "ads_config": {
+            "api_type": "DELTA_GRPC",
+            "set_node_on_first_message_only": True,
+            "transport_api_version": "V3",
+            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+        },
+    }
+
+
+def _control_plane(name: str, path: str) -> dict[str, Any]:
+    bounds = ("max_connections", "max_pending_requests", "max_requests")
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _pipe(path)}}]}],
+        },
+        "circuit_breakers": {
+            "thresholds": [
+                {"priority": priority, **dict.fromkeys(bounds, _UNLIMITED)} for priority in ("DEFAULT", "HIGH")
+            ]
+        },
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": _TYPES + _HTTP_OPTIONS,
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+    }
+
+
+def _answering(name: str, address: dict[str, Any], *, path: str | None = None) -> dict[str, Any]:
+    """A listener that answers 200 by itself: one round trip on it goes through the worker thread."""
+    match = {"path": path} if path else {"prefix": "/"}
+    hosts = [{"name": name, "domains": ["*"], "routes": [{"match": match, "direct_response": {"status": 200}}]}]
+    manager = {
+        "@type": _MANAGER,
+        "stat_prefix": name,
+        "route_config": {"name": name, "virtual_hosts": hosts},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {
+        "name": f"meshtest-{name}",
+        "address": address,
+        "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,
+        "filter_chains": [{"filters": filters}],
+    }
+
+
+def _internal_listeners() -> dict[str, Any]:
+    kind = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    return {
+        "name": "envoy.bootstrap.internal_listener",
+        "typed_config": {"@type": _TYPES + kind, "buffer_size_kb": 64},
+    }
+
+
+def _connection_bound(bound: int) -> dict[str, Any]:
+    kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    monitor = {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {"@type": _TYPES + kind, "max_active_downstream_connections": bound},
+    }
+    return {"resource_monitors": [monitor]}
+
+
+def _mark(value: int) -> dict[str, Any]:
+    """SO_MARK (36) at SOL_SOCKET (1), before connecting."""
+    return {"description": "mark", "level": 1, "name": 36, "int_value": value, "state": "STATE_PREBIND"}
+
+
+def _pipe(path: str) -> dict[str, Any]:
+    return {"pipe": {"path": path}}

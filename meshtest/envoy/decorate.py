@@ -1,0 +1,149 @@
+"""What meshtest adds to istiod's configuration: evidence and faults; what it takes away: Istio's own Envoy filters.
+
+    bytes of one resource ──► decorated bytes           a pure function; no policy is made or changed here
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from udpa.type.v1 import typed_struct_pb2
+
+from meshtest.envoy import alpn
+from meshtest.envoy.access_log import Evidence
+from meshtest.envoy.bootstrap import socket_path
+from meshtest.envoy.faults_filter import fault_filters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableSequence
+
+_ISTIO_ONLY = frozenset(("istio.metadata_exchange", "istio.stats", "istio_authn", "istio.workload_metadata"))
+_ISTIO_PREFIXES = ("io.istio.", "istio.", "envoy.tcp.metadataexchange", "stats.", "envoy.filters.http.alpn")
+_ISTIO_MARKER = b"istio"
+
+
+@dataclass(frozen=True)
+class Context:
+    """The proxy that a resource is for."""
+
+    directory: str
+    pod: str
+    workload: str
+    gateway: bool = False
+    generation: int = 0
+    """Raised to make an Envoy open every connection anew: it changes nothing else."""
+    _evidence: dict[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
+    _faults: list[hcm_pb2.HttpFilter] = field(default_factory=list, compare=False, repr=False)
+
+    def evidence(self, side: str) -> Evidence:
+        """The access logs of one side."""
+        if side not in self._evidence:
+            path = socket_path(self.directory, self.pod, "access")
+            self._evidence[side] = Evidence(self.pod, side, path)
+        return self._evidence[side]
+
+    def faults(self) -> list[hcm_pb2.HttpFilter]:
+        """The fault filters of inbound chains."""
+        if not self._faults:
+            self._faults.extend(fault_filters(self.pod, self.workload))
+        return self._faults
+
+
+def next_generation(context: Context) -> Context:
+    """The same proxy, whose Envoy has to open its connections anew."""
+    return replace(context, generation=context.generation + 1, _evidence={}, _faults=[])
+
+
+def decorate(kind: str, raw: bytes, context: Context) -> bytes:
+    """One resource of istiod (`kind` is CDS, LDS, ...) as this proxy shall get it."""
+    if kind == "LDS":
+        return _listener(raw, context)
+    if kind == "CDS":
+        return _cluster(raw, context)
+    return raw
+
+
+def _listener(raw: bytes, context: Context) -> bytes:
+    listener = listener_pb2.Listener.FromString(raw)
+    inbound = listener.traffic_direction == base_pb2.INBOUND
+    side = "gateway" if context.gateway else "inbound" if inbound else "outbound"
+    evidence = context.evidence(side)
+    listener.access_log.append(evidence.refused)
+    _keep_known(listener.listener_filters)
+    faults = context.faults() if side == "inbound" else []
+    for chain in _chains(listener):
+        _keep_known(chain.filters)
+        for network_filter in chain.filters:
+            _network_filter(network_filter, evidence, faults)
+        if context.generation:
+            _stamp(chain.metadata, context.generation)
+    return bytes(listener.SerializeToString(deterministic=True))
+
+
+def _chains(listener: listener_pb2.Listener) -> Iterator[listener_pb2.FilterChain]:
+    yield from listener.filter_chains
+    if listener.HasField("default_filter_chain"):
+        yield listener.default_filter_chain
+
+
+def _network_filter(
+    network_filter: listener_pb2.Filter, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]
+) -> None:
+    config = network_filter.typed_config
+    if config.Is(hcm_pb2.HttpConnectionManager.DESCRIPTOR):
+        manager = hcm_pb2.HttpConnectionManager.FromString(config.value)
+        _http(manager, evidence, faults)
+        config.value = manager.SerializeToString(deterministic=True)
+    elif config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
+        proxy = tcp_proxy_pb2.TcpProxy.FromString(config.value)
+        proxy.access_log.append(evidence.tcp)
+        config.value = proxy.SerializeToString(deterministic=True)
+
+
+def _http(manager: hcm_pb2.HttpConnectionManager, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]) -> None:
+    manager.access_log.append(evidence.http)
+    for http_filter in manager.http_filters:
+        if http_filter.name == alpn.NAME:
+            http_filter.CopyFrom(alpn.alpn_filter())
+    _keep_known(manager.http_filters)
+    if faults:
+        router = manager.http_filters.pop()
+        manager.http_filters.extend((*faults, router))
+
+
+def _cluster(raw: bytes, context: Context) -> bytes:
+    if not context.generation and _ISTIO_MARKER not in raw:
+        return raw
+    cluster = cluster_pb2.Cluster.FromString(raw)
+    _keep_known(cluster.filters)
+    if context.generation:
+        _stamp(cluster.metadata, context.generation)
+    return bytes(cluster.SerializeToString(deterministic=True))
+
+
+def _keep_known(filters: MutableSequence[Any]) -> None:
+    """Leave out what only Istio's own Envoy build has."""
+    for index in reversed(range(len(filters))):
+        if _only_istio(filters[index]):
+            del filters[index]
+
+
+def _only_istio(chosen: Any) -> bool:
+    if chosen.name in _ISTIO_ONLY:
+        return True
+    config = chosen.typed_config
+    if config.Is(typed_struct_pb2.TypedStruct.DESCRIPTOR):
+        name = typed_struct_pb2.TypedStruct.FromString(config.value).type_url.rpartition("/")[2]
+    else:
+        name = config.type_url.rpartition("/")[2]
+    return bool(name.startswith(_ISTIO_PREFIXES))
+
+
+def _stamp(metadata: base_pb2.Metadata, generation: int) -> None:
+    metadata.filter_metadata["meshtest"].update({"generation": generation})

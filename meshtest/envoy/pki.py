@@ -1,0 +1,156 @@
+"""A throwaway certificate authority for one mesh, and the certificates that its workloads show.
+
+Nothing is written to disk. Besides the mesh's own authority there are two wrong ones for identity faults: an
+authority nobody trusts, and certificates that sign themselves.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_DAY = 86_400
+_YEAR = 365 * _DAY
+_SLACK = 300
+"""Seconds before now at which certificates become valid, against clocks that differ between containers."""
+
+
+class Signer(Enum):
+    """Who signs a certificate."""
+
+    MESH = "mesh"
+    UNKNOWN = "unknown"
+    """An authority that the mesh does not trust."""
+    SELF = "self-signed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate with its key and the root it is verified by, all PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+    root: str
+
+
+class Authority:
+    """A certificate authority that lives in memory."""
+
+    def __init__(self, organization: str = "meshtest") -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
+        public = self._key.public_key()
+        builder = _builder(self._name, self._name, public, _window(-_SLACK, _YEAR))
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        self._certificate = builder.sign(self._key, hashes.SHA256())
+
+    @cached_property
+    def root(self) -> str:
+        """The root certificate as PEM."""
+        return _pem(self._certificate)
+
+    def issue(
+        self,
+        spiffe: str,
+        *,
+        not_before: float = -_SLACK,
+        not_after: float = _DAY,
+        dns: tuple[str, ...] = (),
+        self_signed: bool = False,
+    ) -> Certificate:
+        """A certificate for `spiffe` (empty: none), valid between two offsets from now in seconds."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        # Istio leaves the subject empty and marks the SAN critical; RFC 5280 4.2.1.6 asks for that together.
+        subject = x509.Name([])
+        window = _window(not_before, not_after)
+        issuer, signer = (subject, key) if self_signed else (self._name, self._key)
+        builder = _builder(subject, issuer, key.public_key(), window)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        names = [x509.UniformResourceIdentifier(spiffe)] if spiffe else []
+        names_all: list[x509.GeneralName] = [*names, *(x509.DNSName(name) for name in dns)]
+        if names_all:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names_all), critical=True)
+        certificate = builder.sign(signer, hashes.SHA256())
+        return Certificate(certificate=_pem(certificate), key=_key_pem(key), root=self.root)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorities:
+    """The authority of a mesh and one that it does not trust."""
+
+    mesh: Authority = field(default_factory=Authority)
+    unknown: Authority = field(default_factory=lambda: Authority("somebody else"))
+
+    def issue(
+        self,
+        spiffe: str,
+        *,
+        signer: Signer = Signer.MESH,
+        not_before: float = -_SLACK,
+        not_after: float = _DAY,
+        dns: tuple[str, ...] = (),
+    ) -> Certificate:
+        """A certificate by one of the signers; its `root` is always the mesh's, which its holder goes on trusting."""
+        authority = self.unknown if signer is Signer.UNKNOWN else self.mesh
+        issued = authority.issue(
+            spiffe, not_before=not_before, not_after=not_after, dns=dns, self_signed=signer is Signer.SELF
+        )
+        return Certificate(certificate=issued.certificate, key=issued.key, root=self.mesh.root)
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    window: tuple[datetime.datetime, datetime.datetime],
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(window[0])
+        .not_valid_after(window[1])
+    )
+
+
+def _window(not_before: float, not_after: float) -> tuple[datetime.datetime, datetime.datetime]:
+    now = datetime.datetime.now(datetime.UTC)
+    return now + datetime.timedelta(seconds=not_before), now + datetime.timedelta(seconds=not_after)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=not signs_certificates,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

@@ -1,0 +1,239 @@
+"""The control plane's operations: what pytest's process asks for, in terms of proxies, secrets and Envoys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from meshtest.envoy import decorate, sds
+from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
+from meshtest.envoy.dump import to_json
+from meshtest.envoy.live import Envoy
+from meshtest.envoy.pki import Authorities, Signer
+from meshtest.envoy.resources import Changes, Resource
+from meshtest.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from meshtest.wire import Frame
+
+    Operation = Callable[[Frame], Awaitable[tuple[dict[str, Any], bytes]]]
+
+_PUSH_TIMEOUT = 30.0
+
+
+class ControlPlane:
+    """The state behind ADS and SDS, and the operations on it."""
+
+    def __init__(self, directory: str, trust_domain: str = "cluster.local") -> None:
+        self.directory = directory
+        self.trust_domain = trust_domain
+        self.proxies = Proxies()
+        self.secrets = sds.Secrets()
+        self.connected: set[str] = set()
+        """Node ids that have ever opened a stream."""
+        self._authorities = Authorities()
+        self._identities: dict[str, str] = {}
+        self._envoys: dict[str, Envoy] = {}
+        self._updating = asyncio.Lock()
+        self.secrets.put(sds.EVERYBODY, sds.ROOT, sds.root_secret(sds.ROOT, self._authorities.mesh.root))
+
+    async def handle(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Answer one request."""
+        operations: Mapping[str, Operation] = {
+            "proxies": self._proxies,
+            "update": self._update,
+            "secrets": self._secrets,
+            "identity": self._identity,
+            "issue": self._issue,
+            "admin": self._admin,
+            "dump": self._dump,
+        }
+        return await operations[str(frame.header["op"])](frame)
+
+    async def _proxies(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        for told in frame.header.get("proxies", ()):
+            context = decorate.Context(
+                self.directory, told["pod"], told["workload"], gateway=told.get("kind") == "gateway"
+            )
+            proxy = self.proxies.by_id.setdefault(told["id"], Proxy(context))
+            self._envoys.setdefault(told["id"], Envoy(proxy, self.directory))
+            if self._identities.get(told["id"]) != told["identity"]:
+                self._identities[told["id"]] = told["identity"]
+                self._certify(told["id"], told["identity"])
+        for node in frame.header.get("remove", ()):
+            self.proxies.by_id.pop(node, None)
+            self._identities.pop(node, None)
+            if envoy := self._envoys.pop(node, None):
+                envoy.close()
+        self.proxies.arrived.notify()
+        return {"proxies": len(self.proxies.by_id), "root": self._authorities.mesh.root}, b""
+
+    async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        begun = time.perf_counter()
+        deadline = asyncio.get_running_loop().time() + float(frame.header.get("within", _PUSH_TIMEOUT))
+        skipped = set(frame.header.get("skip", ()))
+        async with self._updating:
+            changed = self._take(frame.header["proxies"], frame.payload)
+            decorated = time.perf_counter()
+            live = {node: found for node, found in changed.items() if node not in skipped}
+            acked = await self._deliver(live, deadline, bystanders=set(self._envoys) - skipped)
+        ended = time.perf_counter()
+        times = {"decorate": (decorated - begun) * 1e3, "live": (ended - decorated) * 1e3}
+        return {"acked": acked, "ms": {key: round(value, 2) for key, value in times.items()}}, b""
+
+    def _take(self, told: Mapping[str, Any], payload: bytes) -> dict[str, Changes]:
+        """Decorate what is new; the changes of every proxy named, empty ones of new proxies included."""
+        blobs: dict[tuple[int, int], bytes] = {}
+        changed: dict[str, Changes] = {}
+        for node, change in told.items():
+            proxy = self.proxies.by_id.get(node)
+            if proxy is None:
+                raise RuntimeFailure(f"there is no proxy {node}")
+            fresh: dict[str, dict[str, Resource]] = {}
+            for kind, name, offset, size in change.get("set", ()):
+                place = (offset, size)
+                raw = blobs.get(place) or blobs.setdefault(place, payload[offset : offset + size])
+                known = proxy.resources.get(kind, {}).get(name)
+                if known is None or known.raw != raw:
+                    value = decorate.decorate(kind, raw, proxy.context)
+                    fresh.setdefault(kind, {})[name] = Resource.of(raw, value)
+            changes = apply_changes(proxy, fresh, (tuple(pair) for pair in change.get("removed", ())))
+            if changes or not proxy.primed:
+                changed[node] = changes
+        return changed
+
+    async def _deliver(self, changed: Mapping[str, Changes], deadline: float, *, bystanders: set[str]) -> int:
+        """Bring every change to its Envoy; all of them have finished or failed when this returns."""
+        for node in changed:
+            self.proxies.by_id[node].rejections.clear()
+        await _all(self._bring(node, changes, deadline) for node, changes in changed.items())
+        barrier = set(changed)
+        if any(changes.touches("CDS", "LDS") for changes in changed.values()):
+            # A drained chain has closed its connections; peers that pooled them shall have noticed.
+            barrier |= {node for node in bystanders if self.proxies.by_id[node].stream is not None}
+        await _all(self._envoys[node].through_worker(deadline) for node in barrier)
+        return len(changed)
+
+    async def _bring(self, node: str, changes: Changes, deadline: float) -> None:
+        proxy, envoy = self.proxies.by_id[node], self._envoys[node]
+        try:
+            if proxy.primed:
+                await envoy.bring(changes, deadline)
+            else:
+                proxy.primed = True
+                await envoy.start(deadline)
+        except (RuntimeFailure, TimeoutError) as exc:
+            missing = self.secrets.missing(node)
+            hint = f"; nobody has given the secrets {', '.join(missing)}" if missing else ""
+            raise RuntimeFailure(f"{exc or proxy.context.pod + ': timed out'}{hint}") from exc
+
+    async def _secrets(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        for node, named in frame.header.get("set", {}).items():
+            for name, pem in named.items():
+                for found, value in _secret_messages(name, pem):
+                    self._put_secret(node, found, value)
+        return {}, b""
+
+    def _put_secret(self, node: str, name: str, value: bytes) -> None:
+        """Over both ways: istiod's configuration asks for credentials over ADS, for identities over `sds-grpc`."""
+        self.secrets.put(node, name, value)
+        for other, proxy in self.proxies.by_id.items():
+            if node in (other, sds.EVERYBODY):
+                proxy.resources.setdefault("SDS", {})[name] = Resource.of(value, value)
+                if proxy.stream is not None:
+                    proxy.stream.push("SDS")
+
+    async def _identity(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        header = frame.header
+        node = str(header["id"])
+        deadline = asyncio.get_running_loop().time() + float(header.get("within", _PUSH_TIMEOUT))
+        if header.get("reset"):
+            self._certify(node, self._identities[node])
+        else:
+            self._certify(node, str(header.get("spiffe") or self._identities[node]), **_terms(header))
+        if not await self.secrets.signal.until(lambda: self.secrets.delivered(node, sds.IDENTITY), deadline):
+            raise RuntimeFailure(f"{node} has not acknowledged its new certificate")
+        if header.get("reconnect", True):
+            async with self._updating:
+                await self._reconnect(node, deadline)
+        return {}, b""
+
+    async def _reconnect(self, node: str, deadline: float) -> None:
+        """Have an Envoy open every mesh connection anew: what is pooled was authenticated by the old certificate."""
+        proxy = self.proxies.by_id[node]
+        proxy.context = decorate.next_generation(proxy.context)
+        fresh: dict[str, dict[str, Resource]] = {}
+        for kind in ("CDS", "LDS"):
+            for name, known in proxy.resources.get(kind, {}).items():
+                value = decorate.decorate(kind, known.raw, proxy.context)
+                fresh.setdefault(kind, {})[name] = Resource.of(known.raw, value)
+        changes = apply_changes(proxy, fresh, ())
+        if proxy.primed and proxy.stream is not None:
+            await self._deliver({node: changes}, deadline, bystanders=set(self._envoys))
+
+    async def _issue(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        header = frame.header
+        issued = self._authorities.issue(str(header["spiffe"]), dns=tuple(header.get("dns", ())), **_terms(header))
+        return {"cert": issued.certificate, "key": issued.key, "ca": issued.root}, b""
+
+    async def _admin(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        header = frame.header
+        envoy = self._envoys[str(header["id"])]
+        try:
+            answer = await envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
+        except (OSError, asyncio.IncompleteReadError) as exc:
+            raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy does not answer: {exc}") from exc
+        return {"status": answer.status}, answer.body
+
+    async def _dump(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        proxy = self.proxies.by_id[str(frame.header["id"])]
+        raw = bool(frame.header.get("raw"))
+        dumped = {
+            kind: {name: to_json(kind, found.raw if raw else found.value) for name, found in sorted(named.items())}
+            for kind, named in proxy.resources.items()
+            if kind != "SDS"
+        }
+        return {}, json.dumps(dumped).encode()
+
+    def _certify(self, node: str, spiffe: str, **terms: Any) -> None:
+        issued = self._authorities.issue(spiffe, **terms)
+        secret = sds.identity_secret(sds.IDENTITY, issued.certificate, issued.key)
+        self.secrets.put(node, sds.IDENTITY, secret)
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Run everything to its end, then raise what went wrong, refusals first."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    rejected = [failure for failure in failures if isinstance(failure, Rejected)]
+    if rejected:
+        raise Rejected("\n".join(str(failure) for failure in rejected))
+    for failure in failures:
+        if not isinstance(failure, RuntimeFailure):
+            raise failure
+    if failures:
+        raise RuntimeFailure("\n".join(str(failure) for failure in failures))
+
+
+def _terms(header: Mapping[str, Any]) -> dict[str, Any]:
+    """How an unusual certificate differs."""
+    terms: dict[str, Any] = {key: float(header[key]) for key in ("not_before", "not_after") if key in header}
+    if "ca" in header:
+        terms["signer"] = Signer(header["ca"])
+    return terms
+
+
+def _secret_messages(name: str, pem: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """A credential as istiod names it: the certificate as `name`, what it verifies by as `name-cacert`."""
+    found: list[tuple[str, bytes]] = []
+    if pem.get("cert"):
+        found.append((name, sds.identity_secret(name, pem["cert"], pem["key"])))
+    if pem.get("ca"):
+        root = name if not pem.get("cert") else f"{name}-cacert"
+        found.append((root, sds.root_secret(root, pem["ca"])))
+    return found
+

@@ -1,0 +1,132 @@
+"""Secrets: every proxy's identity and the mesh's root, delivered by SDS as istiod's configuration asks for them.
+
+Envoy opens one stream per secret. A secret that is not there is not answered for: Envoy goes on waiting, as it
+does when Istio's agent has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+
+from meshtest.envoy.resources import TYPE_URLS, Resource
+from meshtest.envoy.signals import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+IDENTITY = "default"
+ROOT = "ROOTCA"
+EVERYBODY = "*"
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One stream of one Envoy for one secret."""
+
+    node: str
+    name: str
+    wanted: asyncio.Event
+    acknowledged: str = ""
+    refused: str = ""
+
+
+@dataclass(slots=True)
+class Secrets:
+    """All secrets, by node id (or everybody) and name, and who watches them."""
+
+    by_name: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    signal: Signal = field(default_factory=Signal)
+    _watches: list[_Watch] = field(default_factory=list)
+
+    def find(self, node: str, name: str) -> Resource | None:
+        """A proxy's own secret, else everybody's."""
+        return self.by_name.get((node, name)) or self.by_name.get((EVERYBODY, name))
+
+    def put(self, node: str, name: str, secret: bytes) -> None:
+        """Set a secret and send it to whoever watches it."""
+        self.by_name[node, name] = Resource.of(secret, secret)
+        for watch in self._watches:
+            if watch.name == name and node in (watch.node, EVERYBODY):
+                watch.wanted.set()
+
+    def missing(self, node: str) -> list[str]:
+        """Secrets that an Envoy waits for in vain."""
+        return sorted({w.name for w in self._watches if w.node == node and self.find(node, w.name) is None})
+
+    def delivered(self, node: str, name: str) -> bool:
+        """Whether every watch of an Envoy has acknowledged the present secret; raises if it refused."""
+        secret = self.find(node, name)
+        watches = [watch for watch in self._watches if watch.node == node and watch.name == name]
+        for watch in watches:
+            if watch.refused and secret and watch.refused.startswith(secret.version):
+                raise ValueError(f"{node} refused secret {name}: {watch.refused.partition(' ')[2]}")
+        return secret is not None and all(watch.acknowledged == secret.version for watch in watches)
+
+    async def serve(
+        self, requests: AsyncIterator[discovery_pb2.DiscoveryRequest]
+    ) -> AsyncIterator[discovery_pb2.DiscoveryResponse]:
+        """One state-of-the-world stream."""
+        first = await anext(requests, None)
+        if first is None or not first.resource_names:
+            return
+        watch = _Watch(first.node.id, first.resource_names[0], asyncio.Event())
+        watch.wanted.set()
+        self._watches.append(watch)
+        reading = asyncio.create_task(self._read(requests, watch))
+        try:
+            async for response in self._responses(watch, reading):
+                yield response
+        finally:
+            reading.cancel()
+            self._watches.remove(watch)
+            self.signal.notify()
+
+    async def _responses(
+        self, watch: _Watch, reading: asyncio.Task[None]
+    ) -> AsyncIterator[discovery_pb2.DiscoveryResponse]:
+        for nonce in itertools.count(1):
+            await watch.wanted.wait()
+            watch.wanted.clear()
+            if reading.done():
+                return
+            secret = self.find(watch.node, watch.name)
+            if secret is not None:
+                response = discovery_pb2.DiscoveryResponse(
+                    version_info=secret.version, type_url=TYPE_URLS["SDS"], nonce=str(nonce)
+                )
+                response.resources.add(type_url=TYPE_URLS["SDS"], value=secret.value)
+                yield response
+
+    async def _read(self, requests: AsyncIterator[discovery_pb2.DiscoveryRequest], watch: _Watch) -> None:
+        try:
+            async for request in requests:
+                secret = self.find(watch.node, watch.name)
+                if request.HasField("error_detail"):
+                    watch.refused = f"{secret.version if secret else ''} {request.error_detail.message}"
+                else:
+                    watch.acknowledged = request.version_info
+                self.signal.notify()
+        finally:
+            watch.wanted.set()
+
+
+def identity_secret(name: str, certificate: str, key: str) -> bytes:
+    """A certificate with its key."""
+    tls = common_pb2.TlsCertificate(
+        certificate_chain=base_pb2.DataSource(inline_string=certificate),
+        private_key=base_pb2.DataSource(inline_string=key),
+    )
+    return bytes(secret_pb2.Secret(name=name, tls_certificate=tls).SerializeToString(deterministic=True))
+
+
+def root_secret(name: str, root: str) -> bytes:
+    """What certificates are verified by."""
+    context = common_pb2.CertificateValidationContext(trusted_ca=base_pb2.DataSource(inline_string=root))
+    return bytes(secret_pb2.Secret(name=name, validation_context=context).SerializeToString(deterministic=True))

@@ -1,0 +1,99 @@
+"""The control plane's process: ADS and SDS for every Envoy, and the operations that pytest's process asks for.
+
+Envoys are started when the socket accepts, so it is opened before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from envoy.service.discovery.v3 import discovery_pb2
+
+from meshtest import wire
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator
+
+    from meshtest.envoy.plane import ControlPlane
+
+_ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_SDS = "envoy.service.secret.v3.SecretDiscoveryService"
+_MESSAGE_BOUND = 256 << 20
+
+
+def main(config: dict[str, Any], sock: socket.socket) -> int:
+    """Serve until the peer of `sock` hangs up; `config` is {"directory": ...}."""
+    asyncio.run(_serve(config, sock))
+    return 0
+
+
+async def _serve(config: dict[str, Any], sock: socket.socket) -> None:
+    plane: asyncio.Future[ControlPlane] = asyncio.get_running_loop().create_future()
+    server = await _listen(f"{config['directory']}/xds.sock", plane)
+    from meshtest.envoy.plane import ControlPlane as Plane  # noqa: PLC0415 - heavy: after the socket is open
+
+    control = Plane(config["directory"])
+    plane.set_result(control)
+    sock.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 20)
+    await wire.serve(reader, writer, control.handle)
+    await server.stop(grace=None)
+
+
+async def _listen(path: str, plane: asyncio.Future[ControlPlane]) -> grpc.aio.Server:
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", _MESSAGE_BOUND),
+            ("grpc.max_send_message_length", _MESSAGE_BOUND),
+        ]
+    )
+
+    async def delta(
+        requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], _context: object
+    ) -> AsyncIterator[discovery_pb2.DeltaDiscoveryResponse]:
+        control = await asyncio.shield(plane)
+        async for response in control.proxies.serve(requests, control.connected.add):
+            yield response
+
+    async def secrets(
+        requests: AsyncIterator[discovery_pb2.DiscoveryRequest], _context: object
+    ) -> AsyncIterator[discovery_pb2.DiscoveryResponse]:
+        control = await asyncio.shield(plane)
+        async for response in control.secrets.serve(requests):
+            yield response
+
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(
+                _ADS,
+                {
+                    "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                        delta,
+                        request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
+                        response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
+                    )
+                },
+            ),
+            grpc.method_handlers_generic_handler(
+                _SDS,
+                {
+                    "StreamSecrets": grpc.stream_stream_rpc_method_handler(
+                        secrets,
+                        request_deserializer=discovery_pb2.DiscoveryRequest.FromString,
+                        response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString,
+                    )
+                },
+            ),
+        )
+    )
+    before = os.umask(0o177)
+    try:
+        server.add_insecure_port(f"unix:{path}")
+    finally:
+        os.umask(before)
+    await server.start()
+    return server

@@ -1,0 +1,39 @@
+"""Waiting inside the control plane's event loop: for a condition that some event makes true."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Signal:
+    """Wakes every coroutine that waits for a condition, whenever something may have changed."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def notify(self) -> None:
+        """Let everybody who waits look again."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Whether `condition` came true before `deadline` (of the loop's clock); what it raises goes through."""
+        loop = asyncio.get_running_loop()
+        while not condition():
+            remaining = deadline - loop.time()
+            if remaining <= 0:
+                return False
+            future = loop.create_future()
+            self._waiting.add(future)
+            try:
+                await asyncio.wait_for(future, remaining)
+            except TimeoutError:
+                return condition()
+            finally:
+                self._waiting.discard(future)
+        return True
