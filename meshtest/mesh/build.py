@@ -15,11 +15,14 @@ from meshtest.errors import ManifestError
 from meshtest.mesh import addresses, network, objects
 from meshtest.mesh.endpoints import mirrored, slices_of
 from meshtest.mesh.fields import fields_of
+from meshtest.mesh.gateways import usual_gateways
 from meshtest.mesh.injection import interception
 from meshtest.mesh.kinds import sort
 from meshtest.mesh.manifests import unique
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, MeshModel
+from meshtest.mesh.places import locate
 from meshtest.mesh.pods import Surroundings, is_workload, pods_of
+from meshtest.mesh.proxies import engine_proxies
 from meshtest.mesh.services import service_of
 from meshtest.mesh.slices import check_slice
 from meshtest.mesh.topology import nodes_of
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from meshtest.mesh.topology import Node
 
 
+__all__ = ["BuildOptions", "build_model", "engine_proxies", "locate"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
     """What decides about a mesh besides its manifests."""
@@ -40,6 +46,8 @@ class BuildOptions:
     allow_unsupported: bool = False
     placement: Mapping[str, str] = field(default_factory=dict)
     """Pod or workload, as `namespace/name` -> node."""
+    usual_gateways: bool = True
+    """Whether the gateways of a usual installation run where a Gateway selects them."""
     not_ready: Collection[str] = ()
     """Pods that fail their readiness probe, as `namespace/name`."""
 
@@ -58,16 +66,19 @@ def build_model(
     every = list(manifests)
     unique(every)
     kinds = sort(every, allow_unsupported=options.allow_unsupported)
-    nodes = {node.name: node for node in nodes_of(kinds.acted_on)}
-    pods = _pods(kinds.acted_on, _surroundings(kinds.acted_on, nodes, options), previous)
-    services = _services(kinds.acted_on, previous)
-    slices = _slices(kinds.acted_on, services, pods, nodes)
+    acted_on = [*kinds.acted_on]
+    nodes = {node.name: node for node in nodes_of(acted_on)}
+    around = _surroundings(acted_on, nodes, options)
+    made = _drafts(acted_on, around)
+    if options.usual_gateways:
+        added = usual_gateways(acted_on, [pod for pod, _ in made.values()], options.root_namespace)
+        made |= _drafts(added, around)
+        acted_on += added
+    pods = _addressed(made, previous)
+    services = _services(acted_on, previous)
+    slices = _slices(acted_on, services, pods, nodes)
     held, created = objects.stamp(
-        [
-            *_cluster(kinds.acted_on, pods, nodes, options),
-            *_objects(kinds.acted_on, services, pods, nodes),
-            *slices,
-        ],
+        [*_cluster(acted_on, pods, nodes, options), *_objects(acted_on, services, pods, nodes), *slices],
         previous.created if previous else {},
     )
     behind = network.by_service(body for body in held if body["kind"] == "EndpointSlice")
@@ -105,7 +116,7 @@ def _surroundings(
     )
 
 
-def _pods(manifests: Sequence[Manifest], around: Surroundings, previous: MeshModel | None) -> list[Pod]:
+def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tuple[Pod, Manifest]]:
     made: dict[str, tuple[Pod, Manifest]] = {}
     workloads: dict[str, Manifest] = {}
     for manifest in filter(is_workload, manifests):
@@ -120,6 +131,10 @@ def _pods(manifests: Sequence[Manifest], around: Surroundings, previous: MeshMod
                 raise ManifestError(problem, location=manifest.location, key="metadata.name")
             _check_interception(pod, manifest)
             made[pod.key] = pod, manifest
+    return made
+
+
+def _addressed(made: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None) -> list[Pod]:
     before = {pod.key: pod.ip for pod in previous.pods} if previous else {}
     given = addresses.assign(made, addresses.POD_NETWORK, before=before)
     return [replace(pod, ip=given[key]) for key, (pod, _) in made.items()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.fields import Fields, fields_of
-from meshtest.mesh.protocols import target_number
+from meshtest.mesh.ports import target_number
 from meshtest.mesh.selectors import matches
 
 if TYPE_CHECKING:

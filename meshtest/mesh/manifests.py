@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
 from meshtest.mesh import names
-from meshtest.mesh.kinds import find, group_of, is_cluster_scoped
+from meshtest.mesh.kinds import find, group_of, is_cluster_scoped, sort
 from meshtest.mesh.model import Manifest, ObjectRef
 from meshtest.mesh.sources import read
 from meshtest.mesh.yaml_lines import child_path, lines_below
@@ -23,7 +23,9 @@ OWN_GROUP = "meshtest.dev"
 DEFAULT_NAMESPACE = "default"
 
 
-def load(sources: Iterable[str | Path], *, base: Path | None = None) -> list[Manifest]:
+def load(
+    sources: Iterable[str | Path], *, base: Path | None = None, allow_unsupported: bool = False
+) -> list[Manifest]:
     """Every object of the sources, in their order.
 
     A source is a file, a folder (its *.yaml, *.yml and *.json, as `kubectl apply -f` takes it), a glob, "-"
@@ -33,6 +35,7 @@ def load(sources: Iterable[str | Path], *, base: Path | None = None) -> list[Man
     Args:
         sources: what to read; a file that two sources name is read once.
         base: the folder that relative paths start from; the current one if not given.
+        allow_unsupported: whether kinds that nothing acts on are let through.
     """
     found: list[Manifest] = []
     for text in read(sources, base=base):
@@ -40,18 +43,26 @@ def load(sources: Iterable[str | Path], *, base: Path | None = None) -> list[Man
         if not parts:
             raise ManifestError("no object in this file", location=text.start)
         found += manifests_of(parts)
-    unique(found)
-    return found
+    return _judged(found, allow_unsupported=allow_unsupported)
 
 
-def load_text(text: str, name: str = "<text>", first_line: int = 1) -> list[Manifest]:
+def load_text(
+    text: str, name: str = "<text>", first_line: int = 1, *, allow_unsupported: bool = False
+) -> list[Manifest]:
     """Every object of a text that begins on `first_line` of the file `name`."""
     found = manifests_of(documents(text, name, first_line=first_line))
+    return _judged(found, allow_unsupported=allow_unsupported)
+
+
+def _judged(found: list[Manifest], *, allow_unsupported: bool) -> list[Manifest]:
     unique(found)
+    sort(found, allow_unsupported=allow_unsupported)
     return found
 
 
-def split(parts: Iterable[Document]) -> tuple[list[Document], list[Manifest]]:
+def split(
+    parts: Iterable[Document], *, allow_unsupported: bool = False
+) -> tuple[list[Document], list[Manifest]]:
     """Scenarios and other documents of meshtest's own, and the manifests that stand beside them."""
     own, manifests = [], []
     for part in parts:
@@ -59,9 +70,7 @@ def split(parts: Iterable[Document]) -> tuple[list[Document], list[Manifest]]:
             own.append(part)
         else:
             manifests.append(part)
-    found = manifests_of(manifests)
-    unique(found)
-    return own, found
+    return own, _judged(manifests_of(manifests), allow_unsupported=allow_unsupported)
 
 
 def is_own(part: Document) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshtest.mesh.declared_ports import declared_ports
 from meshtest.mesh.selectors import matches
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def standin_ports(model: MeshModel, pod: Pod) -> list[tuple[int, str]]:
             for port, number in service_targets(service, pod):
                 spoken = standin_protocol(port.number, port.name, port.app_protocol)
                 found.setdefault(number, set()).add(spoken)
+    for number, protocol in declared_ports(model, pod):
+        found.setdefault(number, set()).add(standin_protocol(number, protocol))
     for declared in pod.ports:
         if declared.protocol == "TCP" and declared.number not in found:
             found[declared.number] = {standin_protocol(declared.number, declared.name)}
