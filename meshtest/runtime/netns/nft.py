@@ -1,0 +1,202 @@
+"""nftables in netlink's own terms: expressions, rules, chains, and one transaction for all of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from meshtest.runtime.netns import netlink
+from meshtest.runtime.netns.netlink import Message, attribute, nested, network, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Rule = tuple[bytes, ...]
+"""The expressions of a rule, in order."""
+
+
+class Hook(IntEnum):
+    """Where a base chain is called."""
+
+    PREROUTING = 0
+    OUTPUT = 3
+    POSTROUTING = 4
+
+
+class _Meta(IntEnum):
+    MARK = 3
+    OIF = 5
+    L4PROTO = 16
+    RANDOM = 24
+
+
+_SUBSYSTEM = 10
+_NEW_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = 0, 3, 5, 6, 8
+_BEGIN, _END = 0x10, 0x11
+_EQUAL, _NOT_EQUAL, _LESS = 0, 1, 2
+_REGISTER, _SECOND = 1, 2
+_DSTNAT, _SRCNAT = -100, 100
+_RETURN, _JUMP, _GOTO = -5, -3, -4
+_LOOPBACK = 1
+
+
+def tcp() -> bytes:
+    """Match TCP."""
+    return _meta(_Meta.L4PROTO) + _compare(bytes([socket.IPPROTO_TCP]))
+
+
+def udp() -> bytes:
+    """Match UDP."""
+    return _meta(_Meta.L4PROTO) + _compare(bytes([socket.IPPROTO_UDP]))
+
+
+def to_port(port: int, *, negate: bool = False) -> bytes:
+    """Match the destination port of TCP or UDP."""
+    return _payload(2, 2, 2) + _compare(struct.pack(">H", port), negate=negate)
+
+
+def to_address(cidr: str, *, negate: bool = False) -> bytes:
+    """Match a destination address or range."""
+    return _address(16, cidr, negate=negate)
+
+
+def from_address(cidr: str) -> bytes:
+    """Match a source address or range."""
+    return _address(12, cidr, negate=False)
+
+
+def marked(mark: int, *, negate: bool = False) -> bytes:
+    """Match the mark of the sending socket."""
+    return _meta(_Meta.MARK) + _compare(struct.pack("=I", mark), negate=negate)
+
+
+def to_loopback() -> bytes:
+    """Match what leaves by lo."""
+    return _meta(_Meta.OIF) + _compare(struct.pack("=I", _LOOPBACK))
+
+
+def one_in(count: int) -> bytes:
+    """Match by chance, every `count`-th time."""
+    return _meta(_Meta.RANDOM) + _compare(struct.pack(">I", (1 << 32) // count), operation=_LESS)
+
+
+def leave() -> bytes:
+    """End this chain: an iptables RETURN."""
+    return _verdict(_RETURN)
+
+
+def jump(chain: str) -> bytes:
+    """Go on in another chain and come back."""
+    return _verdict(_JUMP, chain)
+
+
+def goto(chain: str) -> bytes:
+    """Go on in another chain for good."""
+    return _verdict(_GOTO, chain)
+
+
+def redirect(port: int) -> bytes:
+    """Send to a port of this host."""
+    return _immediate(_REGISTER, struct.pack(">H", port)) + _expression("redir", network(1, _REGISTER))
+
+
+def destination_nat(ip: str, port: int) -> bytes:
+    """Send to another address and port."""
+    load = _immediate(_REGISTER, socket.inet_aton(ip)) + _immediate(_SECOND, struct.pack(">H", port))
+    return load + _expression(
+        "nat", network(1, 1), network(2, socket.AF_INET), network(3, _REGISTER), network(5, _SECOND)
+    )
+
+
+def source_nat(ip: str) -> bytes:
+    """Let it come from another address."""
+    load = _immediate(_REGISTER, socket.inet_aton(ip))
+    return load + _expression("nat", network(1, 0), network(2, socket.AF_INET), network(3, _REGISTER))
+
+
+def commit(messages: Sequence[Message]) -> None:
+    """Apply all messages or none, in this network namespace."""
+    with netlink.Netlink(netlink.NETFILTER) as socket_:
+        socket_.send_whole([_bracket(_BEGIN), *messages, _bracket(_END)])
+
+
+def table(name: str) -> Message:
+    """Make a table of IPv4, unless it is there."""
+    return _message(_NEW_TABLE, netlink.CREATE, text(1, name), f"table {name}")
+
+
+def base_chain(table_name: str, name: str, hook: Hook) -> Message:
+    """Make a chain that the kernel calls for the first packet of every connection."""
+    priority = _SRCNAT if hook is Hook.POSTROUTING else _DSTNAT
+    where = nested(4, network(1, hook), attribute(2, struct.pack(">i", priority)))
+    body = text(1, table_name) + text(3, name) + where + text(7, "nat")
+    return _message(_NEW_CHAIN, netlink.CREATE, body, f"chain {name}")
+
+
+def chain(table_name: str, name: str) -> Message:
+    """Make a chain to jump to."""
+    return _message(_NEW_CHAIN, netlink.CREATE, text(1, table_name) + text(3, name), f"chain {name}")
+
+
+def delete_chain(table_name: str, name: str) -> Message:
+    """Remove an empty chain."""
+    return _message(_DELETE_CHAIN, 0, text(1, table_name) + text(3, name), f"chain {name}")
+
+
+def flush(table_name: str, name: str) -> Message:
+    """Remove every rule of a chain."""
+    return _message(_DELETE_RULE, 0, text(1, table_name) + text(2, name), f"rules of {name}")
+
+
+def rule(table_name: str, name: str, expressions: Rule) -> Message:
+    """Append a rule to a chain."""
+    body = text(1, table_name) + text(2, name) + nested(4, *expressions)
+    return _message(_NEW_RULE, netlink.CREATE | netlink.APPEND, body, f"rule of {name}")
+
+
+def _message(kind: int, flags: int, body: bytes, label: str) -> Message:
+    return Message(_SUBSYSTEM << 8 | kind, flags, struct.pack(">BBH", socket.AF_INET, 0, 0) + body, label)
+
+
+def _bracket(kind: int) -> Message:
+    return Message(kind, 0, struct.pack(">BBH", 0, 0, _SUBSYSTEM), "transaction")
+
+
+def _expression(name: str, *attributes: bytes) -> bytes:
+    return nested(1, text(1, name), nested(2, *attributes))
+
+
+def _meta(key: _Meta) -> bytes:
+    return _expression("meta", network(2, key), network(1, _REGISTER))
+
+
+def _payload(base: int, offset: int, size: int) -> bytes:
+    return _expression("payload", network(1, _REGISTER), network(2, base), network(3, offset), network(4, size))
+
+
+def _compare(value: bytes, *, negate: bool = False, operation: int = _EQUAL) -> bytes:
+    chosen = _NOT_EQUAL if negate else operation
+    return _expression("cmp", network(1, _REGISTER), network(2, chosen), nested(3, attribute(1, value)))
+
+
+def _address(offset: int, cidr: str, *, negate: bool) -> bytes:
+    found = ipaddress.IPv4Network(cidr, strict=False)
+    load = _payload(1, offset, 4)
+    if found.prefixlen < 32:
+        mask = nested(4, attribute(1, found.netmask.packed))
+        zero = nested(5, attribute(1, bytes(4)))
+        load += _expression("bitwise", network(1, _REGISTER), network(2, _REGISTER), network(3, 4), mask, zero)
+    return load + _compare(found.network_address.packed, negate=negate)
+
+
+def _immediate(register: int, value: bytes) -> bytes:
+    return _expression("immediate", network(1, register), nested(2, attribute(1, value)))
+
+
+def _verdict(code: int, target: str = "") -> bytes:
+    where = text(2, target) if target else b""
+    chosen = nested(2, attribute(1, struct.pack(">i", code)), where)
+    return _expression("immediate", network(1, 0), nested(2, chosen))

@@ -1,0 +1,134 @@
+"""Which rules a pod and the router carry: Istio's redirects, and cluster IPs as kube-proxy makes them.
+
+A uid cannot tell Envoy from its application here, since a sandbox of an ordinary user has one uid only; Envoy marks
+its sockets instead, and `MARK` stands wherever Istio's rules ask for the proxy's uid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshtest.runtime.netns import nft
+from meshtest.runtime.netns.links import NODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from meshtest.runtime.base import Interception
+    from meshtest.runtime.netns.netlink import Message
+
+MARK = 1337
+INBOUND_PORT = 15006
+OUTBOUND_PORT = 15001
+_TUNNEL_PORT = 15008
+_TABLE = "meshtest"
+
+Backends = list[tuple[str, int]]
+ClusterIps = dict[str, dict[int, list[tuple[str, int]]]]
+"""Cluster IP -> port -> backends."""
+
+
+def redirect_messages(interception: Interception) -> list[Message]:
+    """Build a pod's redirects (istio/istio: tools/istio-iptables/pkg/capture/run.go)."""
+    messages = [
+        nft.table(_TABLE),
+        nft.base_chain(_TABLE, "prerouting", nft.Hook.PREROUTING),
+        nft.base_chain(_TABLE, "output", nft.Hook.OUTPUT),
+    ]
+    messages += [nft.rule(_TABLE, "prerouting", (nft.tcp(), *found)) for found in _inbound(interception)]
+    messages += [nft.rule(_TABLE, "output", found) for found in _outbound(interception)]
+    return messages
+
+
+def _inbound(interception: Interception) -> Iterator[nft.Rule]:
+    yield nft.to_port(_TUNNEL_PORT), nft.leave()
+    if interception.include_inbound_ports is not None:
+        for port in interception.include_inbound_ports:
+            yield nft.to_port(port), nft.redirect(INBOUND_PORT)
+        return
+    for port in interception.exclude_inbound_ports:
+        yield nft.to_port(port), nft.leave()
+    yield (nft.redirect(INBOUND_PORT),)
+
+
+def _outbound(interception: Interception) -> Iterator[nft.Rule]:
+    tcp, to_envoy = nft.tcp(), nft.redirect(OUTBOUND_PORT)
+    for port in interception.exclude_outbound_ports:
+        yield tcp, nft.to_port(port), nft.leave()
+        yield nft.udp(), nft.to_port(port), nft.leave()
+    yield from _loopback()
+    for cidr in interception.exclude_outbound_ranges:
+        yield nft.to_address(cidr), nft.leave()
+    for port in interception.include_outbound_ports:
+        yield tcp, nft.to_port(port), to_envoy
+    if interception.include_outbound_ranges is None:
+        yield tcp, to_envoy
+        return
+    for cidr in interception.include_outbound_ranges:
+        yield tcp, nft.to_address(cidr), to_envoy
+
+
+def _loopback() -> Iterator[nft.Rule]:
+    """Keep Envoy from calling itself: all but its calls of its own pod's address."""
+    lo = nft.to_loopback()
+    yield lo, nft.from_address("127.0.0.6"), nft.leave()
+    yield (
+        lo,
+        nft.to_address("127.0.0.1", negate=True),
+        nft.tcp(),
+        nft.to_port(_TUNNEL_PORT, negate=True),
+        nft.marked(MARK),
+        nft.redirect(INBOUND_PORT),
+    )
+    yield lo, nft.marked(MARK, negate=True), nft.leave()
+    yield nft.marked(MARK), nft.leave()
+    yield nft.to_address("127.0.0.1"), nft.leave()
+
+
+def router_messages() -> list[Message]:
+    """Build the router's chains: one dispatching chain, and later one chain per cluster IP."""
+    messages = [
+        nft.table(_TABLE),
+        nft.chain(_TABLE, "services"),
+        nft.base_chain(_TABLE, "prerouting", nft.Hook.PREROUTING),
+        nft.base_chain(_TABLE, "output", nft.Hook.OUTPUT),
+        nft.base_chain(_TABLE, "postrouting", nft.Hook.POSTROUTING),
+    ]
+    for hook in ("prerouting", "output"):
+        messages += [nft.rule(_TABLE, hook, (kind, nft.jump("services"))) for kind in (nft.tcp(), nft.udp())]
+    return messages
+
+
+def service_messages(old: ClusterIps, new: ClusterIps) -> list[Message]:
+    """Turn the rules for `old` into those for `new`; cluster IPs that did not change are not touched."""
+    messages: list[Message] = []
+    for ip in new:
+        if ip not in old:
+            messages.append(nft.chain(_TABLE, ip))
+        if new[ip] != old.get(ip):
+            messages.append(nft.flush(_TABLE, ip))
+            messages += [nft.rule(_TABLE, ip, found) for found in _balance(new[ip])]
+    gone = [ip for ip in old if ip not in new]
+    if gone:
+        messages.append(nft.flush(_TABLE, "services"))
+        for ip in gone:
+            messages += [nft.flush(_TABLE, ip), nft.delete_chain(_TABLE, ip)]
+    named = new if gone else [ip for ip in new if ip not in old]
+    return messages + [nft.rule(_TABLE, "services", (nft.to_address(ip), nft.goto(ip))) for ip in named]
+
+
+def _balance(ports: Mapping[int, Backends]) -> Iterator[nft.Rule]:
+    for port, backends in ports.items():
+        for place, (ip, target) in enumerate(backends):
+            left = len(backends) - place
+            chance = (nft.one_in(left),) if left > 1 else ()
+            yield nft.to_port(port), *chance, nft.destination_nat(ip, target)
+
+
+def hairpin_messages(pods: Iterable[str]) -> list[Message]:
+    """Let a pod that reaches itself through a cluster IP be called by the node: else it would see its own address."""
+    messages = [nft.flush(_TABLE, "postrouting")]
+    for ip in pods:
+        same = (nft.from_address(ip), nft.to_address(ip), nft.source_nat(NODE))
+        messages.append(nft.rule(_TABLE, "postrouting", same))
+    return messages

@@ -1,0 +1,232 @@
+"""pytest's end of a sandbox: starts the launcher, asks the supervisor, and ends it all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from meshtest.errors import RuntimeFailure
+from meshtest.runtime.base import Completed
+from meshtest.runtime.netns import spec
+from meshtest.runtime.netns.access import AccessLogs
+from meshtest.wire import Channel, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from meshtest.runtime.base import Action, NetworkPlan, Part, PodPlan, SandboxPlan
+    from meshtest.wire import Frame
+
+_SLACK = 10.0
+"""Seconds that the supervisor gets beyond what a request itself may last."""
+_END = 3.0
+_PROGRAM = "import sys; sys.path[:] = sys.argv.pop().split({separator!r}); from {module} import main; main(sys.argv[1:])"
+
+
+class Launcher:
+    """The launcher's process, and the thread that started it.
+
+    The thread lives as long as the process: the kernel ends the process when the thread that made it ends.
+    """
+
+    def __init__(self, arguments: Sequence[str], descriptors: Sequence[int]) -> None:
+        self._arguments = arguments
+        self._descriptors = descriptors
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failure: OSError | None = None
+        self._started = threading.Event()
+        self._ended = threading.Event()
+        self.stdout = b""
+        self.stderr = b""
+        threading.Thread(target=self._run, name="meshtest-launcher", daemon=True).start()
+        self._started.wait()
+        if self._failure is not None:
+            raise RuntimeFailure(f"cannot start {sys.executable}: {self._failure}") from self._failure
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended within `timeout` seconds."""
+        return self._ended.wait(timeout)
+
+    def kill(self) -> None:
+        """End it at once, and with it the sandbox."""
+        if self._process is not None:
+            self._process.kill()
+
+    def _run(self) -> None:
+        try:
+            self._process = subprocess.Popen(
+                launcher_command(self._arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=tuple(self._descriptors),
+                start_new_session=True,  # Ctrl-C is pytest's to answer
+            )
+        except OSError as exc:
+            self._failure = exc
+            return
+        finally:
+            self._started.set()
+        self.stdout, self.stderr = self._process.communicate()
+        self._ended.set()
+
+
+def launcher_command(arguments: Sequence[str]) -> list[str]:
+    """Start Python bare, without site-packages' start-up files, but with this process's import path."""
+    program = _PROGRAM.format(separator=os.pathsep, module="meshtest.runtime.netns.launcher")
+    root = str(Path(__file__).parents[3])
+    path = os.pathsep.join([root, *(entry for entry in sys.path if entry)])
+    return [sys.executable, "-I", "-S", "-u", "-c", program, *arguments, path]
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Both ends of the sandbox's sockets."""
+
+    ours: list[socket.socket] = field(default_factory=list)
+    theirs: list[socket.socket] = field(default_factory=list)
+
+    def add(self, kind: socket.SocketKind) -> socket.socket:
+        """Make a pair and return our end."""
+        ours, theirs = socket.socketpair(type=kind)
+        self.ours.append(ours)
+        self.theirs.append(theirs)
+        return ours
+
+
+class NetnsSandbox:
+    """A sandbox made of namespaces; see `meshtest.runtime.base.Sandbox`."""
+
+    def __init__(
+        self,
+        plan: SandboxPlan,
+        on_access: Callable[[str, bytes], None],
+        on_event: Callable[[str, Frame], None] | None = None,
+    ) -> None:
+        self.timings: dict[str, float] = {}
+        """Seconds from start to each stage, once `ready` has returned."""
+        self.ended_processes: list[str] = []
+        """Reports on processes that ended without being asked to."""
+        self._began = time.monotonic()
+        self._on_event = on_event
+        self._closed = False
+        ends = _Ends()
+        control = ends.add(socket.SOCK_STREAM)
+        descriptors = ends.add(socket.SOCK_SEQPACKET)
+        control_plane, driver = ends.add(socket.SOCK_STREAM), ends.add(socket.SOCK_STREAM)
+        numbers = [sock.fileno() for sock in ends.theirs]
+        try:
+            self._launcher = Launcher([str(number) for number in numbers], numbers)
+        except RuntimeFailure:
+            for sock in ends.ours:
+                sock.close()
+            raise
+        finally:
+            for sock in ends.theirs:
+                sock.close()
+        self._sockets = [control, control_plane, driver]
+        self._access = AccessLogs(descriptors, on_access)
+        self._files: list[IO[bytes]] = []
+        self._supervisor = self._channel("the sandbox", control, self._note)
+        self.control_plane = self._channel("the control plane", control_plane, self._listener(spec.CONTROL_PLANE))
+        self.driver = self._channel("the traffic driver", driver, self._listener(spec.DRIVER))
+        self._start = self._supervisor.start("start", plan=spec.plan_to_json(plan))
+
+    def ready(self, timeout: float) -> None:
+        """Wait until every process has started and every application is ready."""
+        try:
+            answer = self._supervisor.result(self._start, timeout=timeout)
+        except RemoteError as exc:
+            raise RuntimeFailure(exc.message) from exc
+        except RuntimeFailure as exc:
+            raise self._explained(exc) from exc
+        stages: dict[str, float] = answer.header["timings"]
+        self.timings = {name: at - self._began for name, at in stages.items()}
+
+    def add_pods(self, pods: Sequence[PodPlan], timeout: float) -> None:
+        """Start more pods and wait until they are ready."""
+        self._ask("add_pods", timeout, pods=[spec.pod_to_json(pod) for pod in pods])
+
+    def remove_pods(self, keys: Sequence[str]) -> None:
+        """End pods and their network."""
+        self._ask("remove_pods", _SLACK, keys=list(keys))
+
+    def set_network(self, network: NetworkPlan) -> None:
+        """Replace cluster IPs and names; holds for everything that starts after it returned."""
+        self._ask("set_network", _SLACK, network=spec.network_to_json(network))
+
+    def signal(self, pod: str, part: Part, action: Action) -> None:
+        """Kill, stop, pause, resume or start again one half of a pod; returns when it is done.
+
+        `meshtest/control-plane`, `meshtest/driver` and `meshtest/resolver` name the sandbox's own processes.
+        """
+        self._ask("signal", 2 * _SLACK, pod=pod, part=part.value, action=action.value)
+
+    def execute(self, pod: str, argv: Sequence[str], *, timeout: float) -> Completed:
+        """Run a program inside a pod's namespaces to its end."""
+        answer = self._ask("execute", timeout + _SLACK, pod=pod, argv=list(argv), within=timeout)
+        return Completed(returncode=answer["returncode"], stdout=answer["stdout"], stderr=answer["stderr"])
+
+    def logs(self, pod: str, part: Part) -> str:
+        """The last lines that a half of a pod wrote."""
+        return str(self._ask("logs", _SLACK, pod=pod, part=part.value)["text"])
+
+    def close(self) -> None:
+        """End everything; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        # The launcher ends when the supervisor has, and the supervisor when everything in the sandbox has.
+        if not self._launcher.wait(_END):
+            self._launcher.kill()
+            self._launcher.wait(_END)
+        self._access.join(_END)
+        for channel in (self._supervisor, self.control_plane, self.driver):
+            channel.close()
+        for opened in (*self._files, *self._sockets):
+            opened.close()
+
+    def _ask(self, op: str, timeout: float, **fields: Any) -> dict[str, Any]:
+        try:
+            return self._supervisor.call(op, timeout=timeout, **fields).header
+        except RemoteError as exc:
+            raise RuntimeFailure(exc.message) from exc
+        except RuntimeFailure as exc:
+            raise self._explained(exc) from exc
+
+    def _explained(self, exc: RuntimeFailure) -> RuntimeFailure:
+        """Add what is known: why the launcher failed, or who is not ready yet."""
+        if self._launcher.wait(0.5):
+            return RuntimeFailure(f"{exc}\n{self._launcher.stderr.decode(errors='replace').strip()}".rstrip())
+        try:
+            waiting = self._supervisor.call("state", timeout=1.0).header["waiting"]
+        except RuntimeFailure:
+            return exc
+        return RuntimeFailure("\n".join([str(exc), "not ready:", *waiting]) if waiting else str(exc))
+
+    def _note(self, frame: Frame) -> None:
+        self.ended_processes.append(frame.header["report"])
+        if self._on_event is not None:
+            self._on_event("sandbox", frame)
+
+    def _listener(self, name: str) -> Callable[[Frame], None] | None:
+        tell = self._on_event
+        if tell is None:
+            return None
+        return lambda frame: tell(name, frame)
+
+    def _channel(self, name: str, sock: socket.socket, on_event: Callable[[Frame], None] | None) -> Channel:
+        reader, writer = sock.makefile("rb"), sock.makefile("wb")
+        self._files.append(reader)
+        return Channel(name, reader, writer, on_event=on_event)

@@ -1,0 +1,117 @@
+"""The plan as it crosses to the supervisor: JSON out of the plan's values, and small values back from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshtest.runtime.base import Command, Interception, Role
+
+if TYPE_CHECKING:
+    from meshtest.runtime.base import NetworkPlan, PodPlan, SandboxPlan
+
+CONTROL_PLANE = "meshtest/control-plane"
+DRIVER = "meshtest/driver"
+RESOLVER = "meshtest/resolver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSpec:
+    """What the supervisor needs to know of a pod."""
+
+    key: str
+    namespace: str
+    ip: str
+    hostname: str
+    subdomain: str
+    application: Role | Command | None
+    bootstrap: str | None
+    interception: Interception | None
+    readiness_ports: tuple[int, ...]
+    env: dict[str, str]
+    hosts: dict[str, str]
+
+    @property
+    def slug(self) -> str:
+        """Its name in file names: `NS_POD`."""
+        return self.key.replace("/", "_")
+
+
+def plan_to_json(plan: SandboxPlan) -> dict[str, Any]:
+    """A whole plan."""
+    return {
+        "pods": [pod_to_json(pod) for pod in plan.pods],
+        "network": network_to_json(plan.network),
+        "control_plane": _application_to_json(plan.control_plane),
+        "driver": _application_to_json(plan.driver),
+        "envoy": plan.envoy,
+        "concurrency": plan.concurrency,
+    }
+
+
+def pod_to_json(plan: PodPlan) -> dict[str, Any]:
+    """One pod."""
+    pod = plan.pod
+    return {
+        "key": pod.key,
+        "namespace": pod.namespace,
+        "ip": pod.ip,
+        "hostname": pod.hostname or pod.name,
+        "subdomain": pod.subdomain,
+        "application": _application_to_json(plan.application),
+        "bootstrap": plan.bootstrap,
+        "interception": asdict(plan.interception) if plan.interception else None,
+        "readiness_ports": list(plan.readiness_ports),
+        "env": dict(plan.env),
+        "hosts": dict(plan.hosts),
+    }
+
+
+def pod_from_json(found: dict[str, Any]) -> PodSpec:
+    """One pod, on the supervisor's side."""
+    interception = found["interception"]
+    listed = {key: None if value is None else tuple(value) for key, value in (interception or {}).items()}
+    return PodSpec(
+        **{
+            **found,
+            "application": application_from_json(found["application"]),
+            "interception": Interception(**listed) if interception is not None else None,
+            "readiness_ports": tuple(found["readiness_ports"]),
+        }
+    )
+
+
+def network_to_json(network: NetworkPlan) -> dict[str, Any]:
+    """Cluster IPs and names; JSON has no numbers as keys, so ports stand in a list."""
+    return {
+        "cluster_ips": {
+            ip: [[port, [[backend.ip, backend.port] for backend in backends]] for port, backends in ports.items()]
+            for ip, ports in network.cluster_ips.items()
+        },
+        "zone": {name: list(values) for name, values in network.zone.items()},
+    }
+
+
+def cluster_ips_from_json(found: dict[str, Any]) -> dict[str, dict[int, list[tuple[str, int]]]]:
+    """Cluster IP -> port -> backends."""
+    return {
+        ip: {port: [(address, target) for address, target in backends] for port, backends in ports}
+        for ip, ports in found["cluster_ips"].items()
+    }
+
+
+def _application_to_json(application: Role | Command | None) -> dict[str, Any] | None:
+    if application is None:
+        return None
+    if isinstance(application, Role):
+        return {"target": application.target, "config": dict(application.config)}
+    return {"argv": list(application.argv), "env": dict(application.env)}
+
+
+def application_from_json(found: dict[str, Any] | None) -> Role | Command | None:
+    """What runs beside the sidecar."""
+    if found is None:
+        return None
+    if "target" in found:
+        return Role(target=found["target"], config=found["config"])
+    return Command(argv=tuple(found["argv"]), env=found["env"])

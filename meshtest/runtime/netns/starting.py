@@ -1,0 +1,157 @@
+"""How the processes of a sandbox are started, and how each shows that it is ready."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from meshtest.runtime.base import Command, Role
+from meshtest.runtime.netns import files
+from meshtest.runtime.netns.processes import Process, call_role, execute, name_process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshtest.runtime.netns.pods import Namespaces, PodPlace
+    from meshtest.runtime.netns.processes import Forker
+    from meshtest.runtime.netns.spec import PodSpec
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "JAVA_HOME")
+_ENVOY_FLAGS = (
+    "--disable-hot-restart",
+    "--drain-time-s", "0",
+    "--drain-strategy", "immediate",
+    "--log-level", "warning",
+    "--file-flush-min-size-kb", "0",
+    "--file-flush-interval-msec", "10",
+)  # fmt: skip
+
+
+class Probe:
+    """Says whether a process is ready; asked every few milliseconds."""
+
+    def ready(self) -> bool:
+        """Whether it is by now."""
+        return True
+
+    def close(self) -> None:
+        """Let go of what was needed to ask."""
+
+
+class PipeProbe(Probe):
+    """A role writes one byte when it listens."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        os.set_blocking(descriptor, False)
+
+    def ready(self) -> bool:
+        """Whether the byte has come."""
+        try:
+            return bool(os.read(self._descriptor, 1))
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        """Close the pipe."""
+        os.close(self._descriptor)
+
+
+class PortProbe(Probe):
+    """A command is ready when its ports accept connections, on the pod's loopback or on its address."""
+
+    def __init__(self, place: PodPlace, home: Namespaces) -> None:
+        self._place = place
+        self._home = home
+        self._missing = list(place.spec.readiness_ports)
+
+    def ready(self) -> bool:
+        """Whether every port has accepted once."""
+        with self._place.inside(self._home):
+            self._missing = [port for port in self._missing if not self._accepts(port)]
+        return not self._missing
+
+    def _accepts(self, port: int) -> bool:
+        return any(_connects((host, port)) for host in ("127.0.0.1", self._place.spec.ip))
+
+
+def _connects(address: tuple[str, int]) -> bool:
+    """Try over loopback, where the answer is there as soon as the question is asked."""
+    with socket.socket() as sock:
+        sock.settimeout(0.05)
+        return sock.connect_ex(address) == 0
+
+
+def start_role(
+    forker: Forker, name: str, role: Role, sock: socket.socket, *, keep: tuple[int, ...] = ()
+) -> Process:
+    """Start one of meshtest's own processes that speaks to pytest or to the supervisor over `sock`."""
+
+    def body() -> int | None:
+        name_process(name.rpartition("/")[2])
+        return call_role(role.target, dict(role.config), sock)
+
+    return forker.fork(name, body, keep=(sock.fileno(), *keep))
+
+
+def start_application(
+    forker: Forker, place: PodPlace, application: Role | Command, home: Namespaces
+) -> tuple[Process, Probe]:
+    """Start what runs beside a sidecar."""
+    name = f"{place.spec.key} application"
+    if isinstance(application, Command):
+        env = environment(place.spec, application.env)
+        process = forker.fork(name, lambda: execute(application.argv, env), place=place.namespaces)
+        return process, PortProbe(place, home) if place.spec.readiness_ports else Probe()
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    config: dict[str, Any] = {**application.config, "ready_fd": writer}
+
+    def body() -> int | None:
+        name_process(place.spec.hostname)
+        os.environ.update(environment(place.spec, {}))
+        return call_role(application.target, config, None)
+
+    process = forker.fork(name, body, place=place.namespaces, keep=(writer,))
+    os.close(writer)
+    return process, PipeProbe(reader)
+
+
+def start_sidecar(forker: Forker, place: PodPlace, envoy: str, concurrency: int) -> Process:
+    """Start an Envoy from the bootstrap that `write_bootstrap` wrote."""
+    argv = (
+        envoy,
+        "-c",
+        str(files.bootstrap(place.spec.slug)),
+        "--concurrency",
+        str(concurrency),
+        *_ENVOY_FLAGS,
+    )
+    env = environment(place.spec, {})
+    return forker.fork(f"{place.spec.key} sidecar", lambda: execute(argv, env), place=place.namespaces)
+
+
+def write_bootstrap(spec: PodSpec) -> None:
+    """Write a sidecar's bootstrap where only its owner can read it."""
+    opened = os.open(files.bootstrap(spec.slug), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(opened, "w") as out:
+        out.write(spec.bootstrap or "")
+
+
+def environment(spec: PodSpec, extra: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a pod's programs see: few of this machine's, as in a container."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    own = {"HOSTNAME": spec.hostname, "TMPDIR": str(files.TEMPORARY)}
+    return {"PATH": os.defpath, **inherited, **own, **spec.env, **extra}
+
+
+def warm(target: str) -> None:
+    """Import a role before it is forked many times; one that cannot be imported says so when it is started."""
+    module = target.partition(":")[0]
+    with contextlib.suppress(Exception):
+        __import__(module)
+        prepare = getattr(sys.modules[module], "warm", None)
+        if prepare is not None:
+            prepare()
