@@ -1,0 +1,46 @@
+"""`hits:`, and what is always checked of faults: one that no request crossed proves nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshtest.checks.judging import Judgement, requests, unknown
+from meshtest.checks.verdict import CheckResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshtest.checks.evidence import Evidence
+    from meshtest.errors import Location
+    from meshtest.scenario.expect_time import Hits
+    from meshtest.traffic.model import History
+
+
+def hits(spec: Hits, evidence: Evidence) -> Judgement:
+    """So many requests crossed the faults, or one of them."""
+    windows = [window for window in evidence.history.faults if spec.of in ("", window.id)]
+    if not windows:
+        return unknown(f"the fault {spec.of!r} did not run" if spec.of else "no fault ran")
+    count = sum(window.hits for window in windows)
+    verdict = Verdict.PASS if spec.bounds.hold(count) else Verdict.FAIL
+    return Judgement(
+        verdict=verdict,
+        reason=f"expected {spec.bounds.text('hits')}, saw {count}",
+        observed={window.id: window.hits for window in windows},
+    )
+
+
+def crossed(history: History, places: Mapping[str, Location]) -> list[CheckResult]:
+    """Per fault: whether any request crossed it. `places` are the lines that ask for the faults, by id."""
+    return [
+        CheckResult(
+            verdict=Verdict.PASS if window.hits else Verdict.UNKNOWN,
+            name=f"fault {window.id}",
+            reason=f"crossed by {window.hits} of {requests(window.marked)} chosen for it"
+            if window.hits
+            else f"no request crossed it ({window.kind} at {window.target}, {window.marked} chosen)",
+            observed={"hits": window.hits, "marked": window.marked},
+            location=places.get(window.id),
+        )
+        for window in history.faults
+    ]
