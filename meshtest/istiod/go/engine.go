@@ -35,10 +35,10 @@ type engine struct {
 	generation int
 }
 
-func newEngine() *engine {
+func newEngine(judge *judge) *engine {
 	config := mesh.DefaultMeshConfig()
 	return &engine{
-		judge: newJudge(), mesh: config, world: newWorld(config),
+		judge: judge, mesh: config, world: newWorld(config),
 		objects: map[reference]*object{}, proxies: map[string]*proxy{},
 	}
 }
@@ -87,20 +87,17 @@ func (e *engine) update(request *updateRequest) (made *answer, err error) {
 // plan judges everything before anything is touched.
 func (e *engine) plan(request *updateRequest) (*plan, error) {
 	planned := &plan{}
+	var changed []json.RawMessage
 	for _, raw := range request.Set {
 		ref, err := metaOf(raw)
 		if err != nil {
 			return nil, err
 		}
-		if old, ok := e.objects[ref.key()]; ok && bytes.Equal(old.raw, raw) {
-			continue
-		}
-		made, messages := e.judge.admit(ref, raw)
-		planned.messages = append(planned.messages, messages...)
-		if made != nil {
-			planned.set = append(planned.set, made)
+		if old, ok := e.objects[ref.key()]; !ok || !bytes.Equal(old.raw, raw) {
+			changed = append(changed, raw)
 		}
 	}
+	planned.set, planned.messages = e.judge.admitAll(changed)
 	if rejected := rejection(planned.messages); rejected != nil {
 		return nil, rejected
 	}

@@ -2,6 +2,8 @@
 // told of objects and answers with what changed for each proxy. See README.md beside this file.
 package main
 
+//go:generate go run -trimpath ./crdgen crds
+
 import (
 	"fmt"
 	"os"

@@ -11,6 +11,7 @@ import (
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/schema/collections"
+	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/kube"
 )
 
@@ -37,6 +38,12 @@ func (r reference) key() reference {
 
 func (r reference) isIstio() bool {
 	return strings.HasSuffix(r.kind().Group, ".istio.io")
+}
+
+// isCustom tells custom resources, whose CRDs Istio and the Gateway API bring, from what every API server has.
+func (r reference) isCustom() bool {
+	group := r.kind().Group
+	return r.isIstio() || group == gvk.KubernetesGateway.Group || group == gvk.XBackendTrafficPolicy.Group
 }
 
 // object is one object as it came, and as istiod takes it: one of config and kube is set.
@@ -103,7 +110,7 @@ func istioConfig(ref reference, raw json.RawMessage) (*config.Config, error) {
 func (w *world) set(o *object) error {
 	if o.kube != nil {
 		// The fake API server keeps what it is given, and istiod's informers strip fields of what they hold.
-		if err := w.setKube(o.kind(), o.kube.DeepCopyObject()); err != nil {
+		if err := w.client.set(o.kind(), o.kube.DeepCopyObject()); err != nil {
 			return err
 		}
 	}
@@ -127,7 +134,7 @@ func (w *world) unset(o *object) error {
 		}
 	}
 	if o.kube != nil {
-		return w.deleteKube(o.kind(), o.Namespace, o.Name)
+		return w.client.unset(o.kind(), o.Namespace, o.Name)
 	}
 	return nil
 }

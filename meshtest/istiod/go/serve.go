@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 
 	istiolog "istio.io/istio/pkg/log"
@@ -29,16 +28,12 @@ func (f *failure) Error() string { return f.Message }
 func serve() error {
 	quiet()
 	frames := newChannel(os.Stdin, os.Stdout) // before the bubble takes os.Stdout away
+	judge := newJudge()
+	requests := make(chan []byte)
+	go listen(frames, judge, requests)
 	inBubble(func() {
-		engine := newEngine()
-		for {
-			text, err := frames.read()
-			if err != nil {
-				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-					os.Exit(1)
-				}
-				os.Exit(0) // not a return: the bubble would wait for goroutines that never end
-			}
+		engine := newEngine(judge)
+		for text := range requests {
 			header, payload := engine.answer(text)
 			if err := frames.write(header, payload); err != nil {
 				os.Exit(1)
@@ -46,6 +41,19 @@ func serve() error {
 		}
 	})
 	return nil
+}
+
+// listen reads requests, outside the bubble. The kinds that a request is about get ready while istiod starts or is
+// busy with the request before.
+func listen(frames *channel, judge *judge, requests chan<- []byte) {
+	for {
+		text, err := frames.read()
+		if err != nil {
+			os.Exit(0) // the client has gone
+		}
+		go judge.prepare(text)
+		requests <- text
+	}
 }
 
 // quiet keeps istiod's log, which a client would have to read, to what it could not have said otherwise.
@@ -105,6 +113,13 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 		return reply{
 			"proxies": made.Proxies, "messages": made.Messages, "generation": made.Generation, "timings": made.Timings,
 		}, made.payload, nil
+	case "validate":
+		var wanted updateRequest
+		if err := json.Unmarshal(text, &wanted); err != nil {
+			return nil, nil, err
+		}
+		_, messages := e.judge.admitAll(wanted.Set)
+		return reply{"messages": append([]message{}, messages...)}, nil, nil
 	default:
 		return nil, nil, &failure{Kind: "Request", Message: "unknown op " + op}
 	}

@@ -26,7 +26,6 @@ import (
 	"istio.io/istio/pkg/config/schema/collections"
 	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/config/schema/kind"
-	"istio.io/istio/pkg/kube"
 	"istio.io/istio/pkg/kube/kclient"
 	"istio.io/istio/pkg/kube/krt"
 	"istio.io/istio/pkg/kube/multicluster"
@@ -46,7 +45,7 @@ const (
 //	others ──► fake API server ┴─► registry, gateway controller ────────────────┴─► environment ─► generators
 type world struct {
 	stop       chan struct{}
-	client     kube.Client
+	client     *apiServer
 	store      *memory.Controller
 	env        *model.Environment
 	updater    *updater
@@ -68,9 +67,9 @@ func newWorld(mesh *meshconfig.MeshConfig) *world {
 	w.server = xds.NewDiscoveryServer(w.env, nil, debugger)
 	w.server.Shutdown() // its refresher of key sets waits on a channel from outside the bubble, which never settles then
 
-	w.client = newClient()
+	w.client = newAPIServer()
 	namespaces := kclient.New[*corev1.Namespace](w.client)
-	w.client = kube.SetObjectFilter(w.client, namespace.NewDiscoveryNamespacesFilter(namespaces, watcher, w.stop))
+	w.client.filter = namespace.NewDiscoveryNamespacesFilter(namespaces, watcher, w.stop)
 
 	registry := aggregate.NewController(aggregate.Options{MeshHolder: w.env, ConfigClusterID: clusterID})
 	options := kubecontroller.Options{
