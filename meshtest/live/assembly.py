@@ -65,7 +65,7 @@ def pod_plan(model: MeshModel, pod: Pod, applications: Applications) -> PodPlan:
         pod=pod,
         application=application,
         bootstrap=bootstrap(pod, directory=DIRECTORY) if pod.has_envoy else None,
-        interception=_interception(pod) if pod.kind is PodKind.SIDECAR else None,
+        interception=_interception(pod),
         readiness_ports=tuple(port for port, _ in ports) if argv is not None else (),
         env=_environment(pod),
     )
@@ -99,8 +99,10 @@ def _environment(pod: Pod) -> dict[str, str]:
     }
 
 
-def _interception(pod: Pod) -> Interception:
+def _interception(pod: Pod) -> Interception | None:
     rules = interception(pod)
+    if rules is None:
+        return None
     return Interception(
         exclude_inbound_ports=rules.exclude_inbound_ports,
         include_inbound_ports=rules.include_inbound_ports,

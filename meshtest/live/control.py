@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy.bootstrap import node_metadata
-from meshtest.errors import ConfigurationRejected, ManifestError, RuntimeFailure
+from meshtest.errors import ConfigurationRejected, ManifestError
 from meshtest.istiod.engine import Rejected
 from meshtest.mesh.build import engine_proxies, locate
+from meshtest.mesh.model import ObjectRef
 from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from meshtest.errors import Location
     from meshtest.istiod.engine import Engine, Message, Update
-    from meshtest.mesh.model import MeshModel, ObjectRef, Pod
+    from meshtest.mesh.model import MeshModel, Pod
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
 
@@ -52,63 +53,44 @@ def no_pods() -> None:
     """Nothing to start before a push can be acknowledged."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the engine was last told."""
+
+    objects: Mapping[ObjectRef, Mapping[str, Any]] = field(default_factory=dict)
+    proxies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mesh_config: str | None = None
+
+
 class ControlPlane:
-    """The engine and the server of one mesh, and the model they were last told of."""
+    """The engine and the server of one mesh, and the state they were last told of."""
 
     def __init__(self, engine: Engine, channel: Channel, timeouts: Timeouts) -> None:
         self._engine = engine
         self._channel = channel
         self._timeouts = timeouts
-        self._objects: dict[str, Mapping[str, Any]] = {}
-        self._proxies: dict[str, Mapping[str, Any]] = {}
-        self._mesh_config: str | None = None
-
-    def ask(self, model: MeshModel, mesh_config: str | None) -> Update:
-        """Have istiod generate what the change needs; raises ManifestError where a cluster would refuse it."""
-        objects = {_key(obj): obj for obj in model.objects}
-        proxies = {proxy["id"]: proxy for proxy in _proxies(model)}
-        try:
-            update = self._engine.update(
-                [obj for key, obj in objects.items() if self._objects.get(key) != obj],
-                [_reference(obj) for key, obj in self._objects.items() if key not in objects],
-                proxies=list(proxies.values()) if proxies != self._proxies else None,
-                remove_proxies=[name for name in self._proxies if name not in proxies],
-                mesh_config=mesh_config if mesh_config != self._mesh_config else None,
-                timeout=self._timeouts.push,
-            )
-        except Rejected as exc:
-            raise refused(exc.messages, model) from exc
-        self._objects, self._proxies, self._mesh_config = objects, proxies, mesh_config
-        return update
-
-    def push(self, model: MeshModel, update: Update, start_pods: Callable[[], None] = no_pods) -> dict[str, Any]:
-        """Make an answer of istiod live on every sidecar; `start_pods` runs while the push is on its way."""
-        pods = [pod for pod in model.pods if pod.has_envoy]
-        self._channel.call("proxies", timeout=self._timeouts.push, proxies=[_workload(pod) for pod in pods])
-        ticket = self._channel.start("update", update.payload, **update.header)
-        start_pods()
-        try:
-            answer = self._channel.result(ticket, timeout=self._timeouts.start)
-        except RemoteError as exc:
-            if exc.kind == "Rejected":
-                raise ConfigurationRejected(exc.message) from exc
-            raise
-        return dict(answer.header)
+        self._told = Told()
 
     def change(
         self, model: MeshModel, mesh_config: str | None, start_pods: Callable[[], None] = no_pods
     ) -> Pushed:
-        """Go from the last model to this one, or, where an Envoy refuses it, back."""
-        before = (dict(self._objects), dict(self._proxies), self._mesh_config)
+        """Go to this model; returns when it is live on every sidecar. `start_pods` runs while the push is on its way.
+
+        Raises ManifestError where a cluster would refuse it and ConfigurationRejected where an Envoy does; then the
+        mesh is as it was.
+        """
+        before = self._told
         began = time.monotonic()
-        update = self.ask(model, mesh_config)
+        try:
+            update = self._tell(_state(model, mesh_config))
+        except Rejected as exc:
+            raise refused(exc.messages, model) from exc
         asked = time.monotonic()
         try:
-            details = self.push(model, update, start_pods)
-        except RuntimeFailure:
-            raise
+            details = self._push(model, update, start_pods)
         except ConfigurationRejected:
-            self._go_back(*before)
+            back = self._tell(before)
+            self._channel.call("update", back.payload, timeout=self._timeouts.push, **back.header)
             raise
         return Pushed(
             engine=asked - began,
@@ -117,19 +99,42 @@ class ControlPlane:
             details=details,
         )
 
-    def _go_back(
-        self, objects: dict[str, Mapping[str, Any]], proxies: dict[str, Mapping[str, Any]], mesh_config: str | None
-    ) -> None:
+    def _tell(self, state: Told) -> Update:
+        """Have istiod generate what the difference to the last state needs."""
+        old = self._told
         update = self._engine.update(
-            [obj for key, obj in objects.items() if self._objects.get(key) != obj],
-            [_reference(obj) for key, obj in self._objects.items() if key not in objects],
-            proxies=list(proxies.values()) if proxies != self._proxies else None,
-            remove_proxies=[name for name in self._proxies if name not in proxies],
-            mesh_config=(mesh_config or "") if mesh_config != self._mesh_config else None,
+            set=[dict(body) for ref, body in state.objects.items() if old.objects.get(ref) != body],
+            delete=[ref for ref in old.objects if ref not in state.objects],
+            proxies=list(state.proxies.values()) if state.proxies != old.proxies else None,
+            remove_proxies=[name for name in old.proxies if name not in state.proxies],
+            mesh_config=(state.mesh_config or "") if state.mesh_config != old.mesh_config else None,
             timeout=self._timeouts.push,
         )
-        self._objects, self._proxies, self._mesh_config = objects, proxies, mesh_config
-        self._channel.call("update", update.payload, timeout=self._timeouts.push, **update.header)
+        self._told = state
+        return update
+
+    def _push(self, model: MeshModel, update: Update, start_pods: Callable[[], None]) -> dict[str, Any]:
+        envoys = [_envoy(pod) for pod in model.pods if pod.has_envoy]
+        self._channel.call("proxies", timeout=self._timeouts.push, proxies=envoys)
+        ticket = self._channel.start("update", update.payload, **update.header)
+        start_pods()
+        try:
+            return dict(self._channel.result(ticket, timeout=self._timeouts.start).header)
+        except RemoteError as exc:
+            if exc.kind == "Rejected":
+                raise ConfigurationRejected(exc.message) from exc
+            raise
+
+
+def _state(model: MeshModel, mesh_config: str | None) -> Told:
+    by_ip = {pod.ip: pod for pod in model.pods}
+    return Told(
+        objects={_reference(body): body for body in model.objects},
+        proxies={
+            proxy["id"]: {**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])} for proxy in engine_proxies(model)
+        },
+        mesh_config=mesh_config,
+    )
 
 
 def analysis(engine: Engine, model: MeshModel) -> tuple[Notice, ...]:
@@ -170,27 +175,17 @@ def _place(model: MeshModel, message: Message) -> Location | None:
     return locate(model, message.object, message.path) if message.object else None
 
 
-def _key(obj: Mapping[str, Any]) -> str:
-    ref = _reference(obj)
-    return f"{ref['apiVersion'].partition('/')[0]}|{ref['kind']}|{ref['namespace']}|{ref['name']}"
+def _reference(body: Mapping[str, Any]) -> ObjectRef:
+    metadata = body["metadata"]
+    return ObjectRef(
+        api_version=body["apiVersion"],
+        kind=body["kind"],
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+    )
 
 
-def _reference(obj: Mapping[str, Any]) -> dict[str, str]:
-    metadata = obj["metadata"]
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "namespace": metadata.get("namespace", ""),
-        "name": metadata["name"],
-    }
-
-
-def _proxies(model: MeshModel) -> list[dict[str, Any]]:
-    by_ip = {pod.ip: pod for pod in model.pods}
-    return [{**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])} for proxy in engine_proxies(model)]
-
-
-def _workload(pod: Pod) -> dict[str, Any]:
+def _envoy(pod: Pod) -> dict[str, str]:
     return {
         "id": pod.node_id,
         "pod": pod.key,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +16,7 @@ from meshtest.live.assembly import Applications, network_plan, pod_plan, sandbox
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.requests import find_caller, plain_request
-from meshtest.live.sending import Sender
+from meshtest.live.sending import Pace, Sender
 from meshtest.mesh.build import build_model
 from meshtest.mesh.manifests import load
 from meshtest.traffic.history import AccessLog
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest, MeshModel, ObjectRef, Pod, Service
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
     from meshtest.scenario.faults import FaultSpec
-    from meshtest.traffic.model import Exchange, History
+    from meshtest.traffic.model import Exchange, FaultWindow, History, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,9 @@ class Mesh:
         from meshtest.runtime import choose  # noqa: PLC0415 - as above
 
         plan = sandbox_plan(model, self.options.applications, str(find_envoy()))
-        sandbox = choose(self.options.runtime).start(plan, self._log.feed)
+        runtime = choose(self.options.runtime)
+        self.runtime = runtime.name
+        sandbox = runtime.start(plan, self._log.feed)
         self._stack.callback(sandbox.close)
         return sandbox
 
@@ -246,12 +247,9 @@ class Mesh:
         """
         identity = fields.pop("identity", None)
         if identity is not None:
-            fields["tls"] = self._with_identity(fields.get("tls"), str(identity))
+            fields["tls"] = {**(fields.get("tls") or {}), **self.issue(str(identity))}
         request = plain_request(url, fields)
-        history = self._sender.send(
-            self._model, find_caller(self._model, caller), [request], self._faults, requests=1, concurrency=1
-        )
-        return history.exchanges[0]
+        return self.drive(caller, request, Pace(requests=1)).exchanges[0]
 
     def send(
         self,
@@ -266,21 +264,17 @@ class Mesh:
     ) -> History:
         """Send many requests: `requests` of them with `concurrency` at once, or at a `rate` (1/s) for `duration` s."""
         request = plain_request(url, {"reuse": True, **fields})
-        return self._sender.send(
-            self._model,
-            find_caller(self._model, caller),
-            [request],
-            self._faults,
-            requests=requests,
-            concurrency=concurrency,
-            rate=rate,
-            duration=duration,
-        )
+        pace = Pace(requests=requests, concurrency=concurrency, rate=rate, duration=duration)
+        return self.drive(caller, request, pace)
 
-    def _with_identity(self, tls: Any, identity: str) -> dict[str, Any]:
+    def drive(self, caller: str, request: Request, pace: Pace) -> History:
+        """Send a request as often as `pace` says; what `request` and `send` are made of."""
+        return self._sender.send(self._model, find_caller(self._model, caller), [request], self._faults, pace)
+
+    def issue(self, identity: str) -> dict[str, str]:
+        """A certificate of the mesh's CA for any SPIFFE identity: PEM under `certificate` and `key`."""
         issued = self._sandbox.control_plane.call("issue", timeout=self.options.timeouts.push, spiffe=identity).header
-        given = dict(tls) if isinstance(tls, dict) else {}
-        return {**given, "certificate": issued["cert"], "key": issued["key"]}
+        return {"certificate": issued["cert"], "key": issued["key"]}
 
     # -- faults ----------------------------------------------------------------------------------------------
 
@@ -289,6 +283,16 @@ class Mesh:
         """Have faults in force inside the `with` block; they are recovered at its end, whatever happens."""
         with self._faults.hold(faults, self._model):
             yield self._faults
+
+    @property
+    def fault_windows(self) -> tuple[FaultWindow, ...]:
+        """Every fault since `begin`, with what it touched."""
+        return self._faults.windows
+
+    def begin(self, seed: int) -> None:
+        """Start a new history with a seed of its own."""
+        self._faults.forget()
+        self._sender.begin(seed)
 
     # -- processes -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,116 @@
+"""Sends the requests of a mesh's workloads, has its faults ride along, and joins what the sidecars logged."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshtest.errors import ScenarioError
+from meshtest.traffic.client import Traffic, TrafficDriver
+from meshtest.traffic.history import join
+from meshtest.traffic.model import History
+from meshtest.traffic.samples import plan_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshtest.live.faulting import Active, ActiveFaults
+    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.traffic.history import AccessLog
+    from meshtest.traffic.model import Exchange, Request
+    from meshtest.waiting import Timeouts
+    from meshtest.wire import Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How many requests, and how fast."""
+
+    requests: int | None = None
+    concurrency: int = 1
+    rate: float | None = None
+    """Per second: an open loop."""
+    duration: float | None = None
+    """Seconds, with `rate`."""
+
+    @property
+    def total(self) -> int:
+        """How many altogether."""
+        if self.rate is not None and self.duration is not None:
+            return max(1, round(self.rate * self.duration))
+        if self.requests is None or self.requests < 1:
+            raise ScenarioError("how many requests?", key="requests", expected="requests, or rate and duration")
+        return self.requests
+
+
+class Sender:
+    """One mesh's traffic."""
+
+    def __init__(self, driver: Channel, log: AccessLog, timeouts: Timeouts, seed: int) -> None:
+        self._driver = TrafficDriver(driver, run=secrets.token_hex(3))
+        self._log = log
+        self._timeouts = timeouts
+        self._seed = seed
+        self._sent = 0
+
+    def begin(self, seed: int) -> None:
+        """Choose anew, from this seed."""
+        self._seed, self._sent = seed, 0
+
+    def send(
+        self, model: MeshModel, caller: Pod, requests: Sequence[Request], faults: ActiveFaults, pace: Pace
+    ) -> History:
+        """Send, wait for the end and for every line of evidence."""
+        total = pace.total
+        marks: list[tuple[str, Sequence[int]]] = []
+        for number, fault in enumerate(faults.active):
+            positions = self._positions(fault, requests, pace, number)
+            fault.marked += len(positions)
+            marks.extend((member, positions) for member in fault.members if positions)
+        self._sent += total
+        exchanges: Sequence[Exchange]
+        if total == 1 and not requests[0].reuse:
+            exchanges = [self._driver.request(caller.key, requests[0], marks=[member for member, _ in marks])]
+        else:
+            exchanges = self._driver.send(
+                Traffic(
+                    caller=caller.key, requests=requests, count=total, concurrency=pace.concurrency, rate=pace.rate,
+                    marks=marks,
+                )
+            )  # fmt: skip
+        joined = join(exchanges, self._log, model.pods, timeout=self._timeouts.evidence)
+        faults.count(joined)
+        return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)
+
+    def _positions(self, fault: Active, requests: Sequence[Request], pace: Pace, number: int) -> Sequence[int]:
+        """Which requests are to meet a fault: an exact share of those it is about, chosen by the seed."""
+        spec = fault.spec
+        eligible = [index for index in range(pace.total) if _meets(fault, requests[index % len(requests)])]
+        if spec.during is not None:
+            if pace.rate is None:
+                raise ScenarioError(
+                    "a fault in a window of time needs traffic at a rate",
+                    location=spec.location,
+                    key=f"{spec.kind}.during",
+                    expected="rate: and for: in traffic",
+                )
+            start = spec.during.at * pace.rate
+            end = float("inf") if spec.during.lasts is None else start + spec.during.lasts * pace.rate
+            eligible = [index for index in eligible if start <= index < end]
+        left = None if spec.first is None else max(0, spec.first - fault.marked)
+        chosen = plan_faults(
+            len(eligible), spec.percentage, seed=self._seed + 7919 * number + 104729 * self._sent, first_n=left
+        )
+        return [eligible[index] for index in chosen]
+
+
+def _meets(fault: Active, request: Request) -> bool:
+    """Whether the request's own headers are those that a fault asks for."""
+    match = fault.spec.match
+    if match is None or not match.headers:
+        return True
+    given: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        given.setdefault(name.lower(), []).append(value)
+    return all(wanted.holds(given.get(name.lower(), [])) for name, wanted in match.headers.items())

@@ -1,0 +1,213 @@
+"""The meshes of a test session: one per topology, started when first needed, shared by what names the same manifests.
+
+    collection: load -> model -> judged by istiod (engine only)        run: the same engine, a sandbox, policies swapped
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import RuntimeFailure
+from meshtest.live.assembly import Applications
+from meshtest.live.control import analysis, refused
+from meshtest.live.mesh import Mesh, MeshOptions
+from meshtest.mesh.build import BuildOptions, build_model
+from meshtest.mesh.manifests import load as load_manifests
+from meshtest.mesh.manifests import merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from meshtest.istiod.engine import Engine
+    from meshtest.live.control import Notice
+    from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.scenario.model import Scenario
+
+MOST_MESHES = 4
+"""How many are kept running; the least recently used one ends for a new one."""
+
+
+def _silent(line: str) -> None:
+    """Progress that nobody shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """What all meshes of a session share."""
+
+    runtime: str = "auto"
+    seed: int | None = None
+    allow_unsupported: bool = False
+    root: Path = field(default_factory=Path)
+    progress: Callable[[str], None] = _silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What makes two tests share a mesh."""
+
+    manifests: tuple[str, ...]
+    applications: str
+    runtime: str
+
+
+class MeshPool:
+    """Owns every engine and every mesh of a session; closing it ends them all."""
+
+    def __init__(self, options: PoolOptions) -> None:
+        self.options = options
+        self._meshes: dict[Topology, Mesh] = {}
+        self._manifests: dict[tuple[str, ...], Sequence[Manifest]] = {}
+        self._judge: Engine | None = None
+        self._judge_is_free = True
+        self._stacks: dict[Topology, contextlib.ExitStack] = {}
+
+    # -- collection ------------------------------------------------------------------------------------------
+
+    def load(self, path: Path) -> list[Scenario]:
+        """The scenarios of a file, each judged as a cluster would judge its manifests; starts no pod.
+
+        Raises ScenarioError or ManifestError for the first mistake, EngineError where there is no engine.
+        """
+        from meshtest.scenario.loader import load  # noqa: PLC0415 - only where there is a scenario
+        from meshtest.scenario.resolve import resolve  # noqa: PLC0415 - as above
+
+        engine = self.judge()  # started first: it comes up while the files are read
+        scenarios = load(path)
+        judged: set[int] = set()
+        for scenario in scenarios:
+            model = self.model(scenario)
+            resolve(scenario, model)
+            fresh = [body for body in model.objects if id(body) not in judged]
+            judged |= {id(body) for body in model.objects}
+            errors = [message for message in engine.validate(fresh) if message.level == "error"]
+            if errors:
+                raise refused(errors, model)
+        return scenarios
+
+    def model(self, scenario: Scenario) -> MeshModel:
+        """What the mesh of a scenario is with its own policies."""
+        manifests = merge(self.manifests(paths_of(scenario)), scenario.policies)
+        return build_model(manifests, options=BuildOptions(allow_unsupported=self.options.allow_unsupported))
+
+    def manifests(self, paths: Sequence[Path]) -> Sequence[Manifest]:
+        """The manifests of files and folders, read once."""
+        key = tuple(map(str, paths))
+        if key not in self._manifests:
+            self._manifests[key] = load_manifests(paths, allow_unsupported=self.options.allow_unsupported) if key else []
+        return self._manifests[key]
+
+    def judge(self) -> Engine:
+        """The engine that judges manifests; the first mesh takes it over."""
+        if self._judge is None:
+            self._judge = self._engine()
+        return self._judge
+
+    def _engine(self) -> Engine:
+        from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - only where a mesh is wanted
+        from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
+
+        return Engine.start(find_or_build(self.options.progress))
+
+    def analysis(self, model: MeshModel) -> tuple[Notice, ...]:
+        """What `istioctl analyze` says."""
+        return analysis(self.judge(), model)
+
+    # -- meshes ----------------------------------------------------------------------------------------------
+
+    def mesh(self, scenario: Scenario, runtime: str) -> Mesh:
+        """The running mesh of a scenario's manifests, started if it is not there."""
+        applications = Applications(calls=scenario.calls, commands=scenario.commands)
+        return self._mesh(paths_of(scenario), applications, runtime, {})
+
+    def mesh_for_test(
+        self,
+        manifests: Iterable[str | Path],
+        folder: Path,
+        *,
+        runtime: str,
+        calls: Mapping[str, Sequence[str]] | None = None,
+        commands: Mapping[str, Sequence[str]] | None = None,
+        **options: Any,
+    ) -> Mesh:
+        """The running mesh that a Python test names, without what earlier tests applied."""
+        paths = [path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path) for one in manifests]
+        mesh = self._mesh(paths, Applications(calls=calls or {}, commands=commands or {}), runtime, options)
+        mesh.replace()
+        return mesh
+
+    def _mesh(
+        self, paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
+    ) -> Mesh:
+        shape = json.dumps([_plain(applications.calls), _plain(applications.commands), options], sort_keys=True, default=str)
+        topology = Topology(manifests=tuple(map(str, paths)), applications=shape, runtime=runtime)
+        if topology in self._meshes:
+            self._meshes[topology] = self._meshes.pop(topology)  # most recently used last
+            return self._meshes[topology]
+        while len(self._meshes) >= MOST_MESHES:
+            self._end(next(iter(self._meshes)))
+        chosen = MeshOptions(
+            runtime=runtime,
+            applications=applications,
+            seed=self.options.seed,
+            allow_unsupported=self.options.allow_unsupported,
+            **options,
+        )
+        with self._engine_of(topology) as engine:
+            self._meshes[topology] = Mesh(self.manifests(paths), chosen, engine)
+        return self._meshes[topology]
+
+    @contextlib.contextmanager
+    def _engine_of(self, topology: Topology) -> Iterator[Engine]:
+        """An engine that lives as long as the mesh: the judge where no mesh has it yet."""
+        stack = contextlib.ExitStack()
+        judge = self.judge()
+        if self._judge_is_free:
+            self._judge_is_free = False
+            engine = judge
+        else:
+            engine = self._engine()
+            stack.callback(engine.close)
+        try:
+            yield engine
+        except BaseException:
+            stack.close()
+            raise
+        self._stacks[topology] = stack
+
+    def drop(self, mesh: Mesh) -> None:
+        """End a mesh that failed; the next test that wants it gets a new one."""
+        for topology, known in list(self._meshes.items()):
+            if known is mesh:
+                self._end(topology)
+
+    def _end(self, topology: Topology) -> None:
+        self._meshes.pop(topology).close()
+        self._stacks.pop(topology).close()
+
+    def close(self) -> None:
+        """End everything; idempotent."""
+        for topology in list(self._meshes):
+            with contextlib.suppress(RuntimeFailure):
+                self._end(topology)
+        if self._judge is not None:
+            self._judge.close()
+            self._judge = None
+
+
+def paths_of(scenario: Scenario) -> list[Path]:
+    """The files and folders that a scenario names."""
+    return [path.resolve() for entry in scenario.manifests for path in entry.paths]
+
+
+def _beside(folder: Path, root: Path, path: Path) -> Path:
+    """Relative to the test's own file, else to pytest's root."""
+    return folder / path if (folder / path).exists() else root / path
+
+
+def _plain(table: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {key: list(value) for key, value in table.items()}

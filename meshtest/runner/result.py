@@ -1,0 +1,107 @@
+"""What came of a scenario, and how pytest, the journal and Allure are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshtest.checks import CheckResult, Verdict, combine, render
+from meshtest.checks.text import summary
+from meshtest.errors import CheckFailure
+from meshtest.report.exchanges import entry, pack
+from meshtest.report.results import check, decisions, fault, result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshtest.live.control import Notice
+    from meshtest.scenario.model import Scenario
+    from meshtest.traffic.model import History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that was done; times are epoch seconds."""
+
+    name: str
+    status: str
+    start: float
+    stop: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioResult:
+    """A scenario that ran to its verdict."""
+
+    scenario: Scenario
+    history: History
+    checks: tuple[CheckResult, ...]
+    steps: tuple[Step, ...]
+    notices: tuple[Notice, ...] = ()
+    runtime: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail beats unknown beats pass."""
+        return combine(self.checks)
+
+    def raise_unless_passed(self) -> None:
+        """Raise CheckFailure with the verdict's text: numbers first, then evidence, then the scenario's lines."""
+        if self.verdict is not Verdict.PASS:
+            raise CheckFailure(render(self.checks, self.scenario, self.history))
+
+    def to_dict(self, nodeid: str) -> dict[str, Any]:
+        """The journal's entry."""
+        scenario, checks, verdict = self.scenario, self.checks, self.verdict
+        evidence = {name for one in checks for name in one.evidence}
+        return dict(
+            result(
+                id=nodeid,
+                name=scenario.name,
+                file=nodeid.partition("::")[0],
+                line=scenario.location.line,
+                description=scenario.description,
+                labels=dict(scenario.labels),
+                verdict=verdict.value,
+                reason=summary(checks),
+                failure="" if verdict is Verdict.PASS else render(checks, scenario, self.history),
+                seed=self.history.seed,
+                runtime=self.runtime,
+                start=self.steps[0].start,
+                duration=self.steps[-1].stop - self.steps[0].start,
+                timings={step.name: step.stop - step.start for step in self.steps},
+                steps=[
+                    {"name": step.name, "status": step.status, "start": step.start, "stop": step.stop}
+                    for step in self.steps
+                ],
+                checks=[check(one) for one in checks],
+                faults=[fault(window) for window in self.history.faults],
+                exchanges=pack(self.history.exchanges, evidence=evidence),
+                decisions=decisions(entry(one) for one in self.history.exchanges),
+                policies=[
+                    {
+                        "ref": str(manifest.ref),
+                        "file": manifest.location.file,
+                        "line": manifest.location.line,
+                        "yaml": _yaml(manifest.body),
+                    }
+                    for manifest in scenario.policies
+                ],
+                messages=[
+                    {
+                        "level": notice.level,
+                        "code": notice.code,
+                        "text": f"{notice.object}: {notice.message}",
+                        "file": notice.location.file if notice.location else "",
+                        "line": notice.location.line if notice.location else 0,
+                    }
+                    for notice in self.notices
+                ],
+            )
+        )
+
+
+def _yaml(body: Mapping[str, Any]) -> str:
+    import yaml  # noqa: PLC0415 - loaded with the manifests anyway
+
+    return str(yaml.safe_dump(dict(body), sort_keys=False))
