@@ -26,16 +26,10 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 	state := p.state.copy()
 	steps := []func() error{
 		func() error { return w.clusters(p, &state, request) },
-		func() error { return w.endpoints(p, &state, request, &all) },
+		func() error { return w.named(p, &state, "EDS", request, &all) },
 		func() error { return w.listeners(p, &state, request) },
-		func() error {
-			names := referred(state.routeNames, state.blobs["LDS"])
-			return w.named(p, &state, "RDS", v3.RouteType, names, request, &all)
-		},
-		func() error {
-			names := referred(state.extensionNames, state.blobs["LDS"])
-			return w.named(p, &state, "ECDS", v3.ExtensionConfigurationType, names, request, &all)
-		},
+		func() error { return w.named(p, &state, "RDS", request, &all) },
+		func() error { return w.named(p, &state, "ECDS", request, &all) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -45,78 +39,86 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 	return &state, nil
 }
 
-// ask runs one generator; ok is false if the request does not concern it.
-func (w *world) ask(p *proxy, typeURL string, names sets.String, request *model.PushRequest) (map[string][]byte, bool, error) {
-	watched := &model.WatchedResource{TypeUrl: typeURL, ResourceNames: names}
-	made, _, err := w.generators[typeURL].Generate(p.node, watched, request)
+// typeURLs are the long names of the types.
+var typeURLs = map[string]string{
+	"CDS": v3.ClusterType, "EDS": v3.EndpointType, "LDS": v3.ListenerType, "RDS": v3.RouteType,
+	"ECDS": v3.ExtensionConfigurationType,
+}
+
+// ask runs one generator; a nil answer means that the request does not concern it.
+func (w *world) ask(p *proxy, kind string, names sets.String, request *model.PushRequest) (map[string][]byte, error) {
+	url := typeURLs[kind]
+	made, _, err := w.generators[url].Generate(p.node, &model.WatchedResource{TypeUrl: url, ResourceNames: names}, request)
 	if err != nil || made == nil {
-		return nil, false, err
+		return nil, err
 	}
+	return blobsOf(made), nil
+}
+
+func blobsOf(made model.Resources) map[string][]byte {
 	blobs := make(map[string][]byte, len(made))
 	for _, resource := range made {
 		if resource.GetResource() != nil {
 			blobs[resource.Name] = resource.Resource.Value
 		}
 	}
-	return blobs, true, nil
+	return blobs
 }
 
+// clusters uses istiod's delta generator, which makes only the clusters of the services that a change is about.
 func (w *world) clusters(p *proxy, state *resources, request *model.PushRequest) error {
-	found, ok, err := w.ask(p, v3.ClusterType, nil, request)
-	if err != nil || !ok {
+	generator := w.generators[v3.ClusterType].(model.XdsDeltaResourceGenerator)
+	known := sets.NewWithLength[string](len(state.blobs["CDS"]))
+	for name := range state.blobs["CDS"] {
+		known.Insert(name)
+	}
+	watched := &model.WatchedResource{TypeUrl: v3.ClusterType, ResourceNames: known}
+	made, deleted, _, delta, err := generator.GenerateDeltas(p.node, request, watched)
+	if err != nil || (made == nil && len(deleted) == 0) {
 		return err
 	}
-	for _, name := range state.put("CDS", found, true) {
-		if err := state.readCluster(name); err != nil {
-			return err
-		}
+	found, removed := blobsOf(made), []string(deleted)
+	if !delta {
+		removed = state.missing("CDS", found)
 	}
-	return nil
+	return state.refer("CDS", state.put("CDS", found, removed), removed, readCluster)
 }
 
 func (w *world) listeners(p *proxy, state *resources, request *model.PushRequest) error {
-	found, ok, err := w.ask(p, v3.ListenerType, nil, request)
-	if err != nil || !ok {
+	found, err := w.ask(p, "LDS", nil, request)
+	if err != nil || found == nil {
 		return err
 	}
-	for _, name := range state.put("LDS", found, true) {
-		if err := state.readListener(name); err != nil {
-			return err
-		}
-	}
-	return nil
+	removed := state.missing("LDS", found)
+	return state.refer("LDS", state.put("LDS", found, removed), removed, readListener)
 }
 
-func (w *world) endpoints(p *proxy, state *resources, request, all *model.PushRequest) error {
-	names := referred(state.edsNames, state.blobs["CDS"])
-	return w.named(p, state, "EDS", v3.EndpointType, names, request, all)
-}
-
-// named makes resources that others ask for by name: those that the request concerns, and those that are asked for
+// named makes the resources that others ask for by name: those that the request concerns, and those that are asked for
 // the first time.
-func (w *world) named(
-	p *proxy, state *resources, kind, typeURL string, names sets.String, request, all *model.PushRequest,
-) error {
+func (w *world) named(p *proxy, state *resources, kind string, request, all *model.PushRequest) error {
+	names := state.wanted[kind]
 	if len(names) == 0 && len(state.blobs[kind]) == 0 {
 		return nil
 	}
 	missing := state.keep(kind, names)
-	if len(names) > len(missing) {
-		found, ok, err := w.ask(p, typeURL, names.Copy().DeleteAll(missing...), request)
+	known := names
+	if len(missing) > 0 {
+		known = names.Copy().DeleteAll(missing...)
+	}
+	if len(known) > 0 {
+		found, err := w.ask(p, kind, known, request)
 		if err != nil {
 			return err
 		}
-		if ok {
-			state.put(kind, found, false)
-		}
+		state.put(kind, found, nil)
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	found, _, err := w.ask(p, typeURL, sets.New(missing...), all)
+	found, err := w.ask(p, kind, sets.New(missing...), all)
 	if err != nil {
 		return err
 	}
-	state.put(kind, found, false)
+	state.put(kind, found, nil)
 	return nil
 }

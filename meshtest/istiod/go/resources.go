@@ -15,17 +15,20 @@ import (
 // The names of resource types on the wire, in the order in which a proxy takes them.
 var types = []string{"CDS", "EDS", "LDS", "RDS", "ECDS"}
 
-// resources is everything a proxy was told, by type and name, and what of it refers to what.
+// resources is everything a proxy was told, by type and name, and what it asks for by name because of it.
+//
+// A state is never changed once it is made: a copy shares what did not change.
 type resources struct {
 	blobs map[string]map[string][]byte
-	// edsNames, per cluster: the endpoints that it asks for; routes and extensions likewise, per listener.
-	edsNames, routeNames, extensionNames map[string][]string
+	// references are, per type, the names that each cluster (for EDS) or listener (for RDS and ECDS) refers to.
+	references map[string]map[string][]string
+	// wanted unites them.
+	wanted map[string]sets.String
 }
 
 func newResources() resources {
 	made := resources{
-		blobs: map[string]map[string][]byte{}, edsNames: map[string][]string{},
-		routeNames: map[string][]string{}, extensionNames: map[string][]string{},
+		blobs: map[string]map[string][]byte{}, references: map[string]map[string][]string{}, wanted: map[string]sets.String{},
 	}
 	for _, kind := range types {
 		made.blobs[kind] = map[string][]byte{}
@@ -43,16 +46,11 @@ func (c *changes) empty() bool { return len(c.set) == 0 && len(c.removed) == 0 }
 
 // copy allows a new state to be made while the old one stays as it is, until the update has succeeded.
 func (r *resources) copy() resources {
-	made := resources{
-		blobs: maps.Clone(r.blobs), edsNames: maps.Clone(r.edsNames),
-		routeNames: maps.Clone(r.routeNames), extensionNames: maps.Clone(r.extensionNames),
-	}
-	return made
+	return resources{blobs: maps.Clone(r.blobs), references: maps.Clone(r.references), wanted: maps.Clone(r.wanted)}
 }
 
-// put replaces resources of a type; it returns the names of those that are new or differ. With whole, what is not
-// among them is gone.
-func (r *resources) put(kind string, found map[string][]byte, whole bool) []string {
+// put replaces resources of a type, and removes others; it returns the names of those that are new or differ.
+func (r *resources) put(kind string, found map[string][]byte, removed []string) []string {
 	old := r.blobs[kind]
 	var changed []string
 	for name, blob := range found {
@@ -60,22 +58,29 @@ func (r *resources) put(kind string, found map[string][]byte, whole bool) []stri
 			changed = append(changed, name)
 		}
 	}
-	if len(changed) == 0 && (!whole || len(found) == len(old)) {
+	if len(changed) == 0 && len(removed) == 0 {
 		return nil
 	}
 	updated := maps.Clone(old)
-	if whole {
-		for name := range old {
-			if _, ok := found[name]; !ok {
-				delete(updated, name)
-			}
-		}
+	for _, name := range removed {
+		delete(updated, name)
 	}
 	for _, name := range changed {
 		updated[name] = found[name]
 	}
 	r.blobs[kind] = updated
 	return changed
+}
+
+// missing lists the resources of a type that are not among those found.
+func (r *resources) missing(kind string, found map[string][]byte) []string {
+	var names []string
+	for name := range r.blobs[kind] {
+		if _, ok := found[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // keep removes the resources of a type that nothing refers to any more, and returns the names that have none yet.
@@ -122,65 +127,96 @@ func (r *resources) since(old *resources) changes {
 	return found
 }
 
-// readCluster notes which endpoints a new cluster asks for.
-func (r *resources) readCluster(name string) error {
-	cluster := &clusterv3.Cluster{}
-	if err := proto.Unmarshal(r.blobs["CDS"][name], cluster); err != nil {
-		return err
+// refer notes what a type's resources that changed or went refer to, as read finds it.
+func (r *resources) refer(kind string, changed, removed []string, read func(blob []byte) (map[string][]string, error)) error {
+	if len(changed)+len(removed) == 0 {
+		return nil
 	}
-	delete(r.edsNames, name)
-	if cluster.GetType() == clusterv3.Cluster_EDS {
-		endpoints := cluster.GetEdsClusterConfig().GetServiceName()
-		if endpoints == "" {
-			endpoints = name
+	touched := sets.New[string]()
+	update := func(target, name string, names []string) {
+		if !touched.InsertContains(target) {
+			r.references[target] = maps.Clone(r.references[target])
+			if r.references[target] == nil {
+				r.references[target] = map[string][]string{}
+			}
 		}
-		r.edsNames[name] = []string{endpoints}
+		if names == nil {
+			delete(r.references[target], name)
+		} else {
+			r.references[target][name] = names
+		}
+	}
+	for _, name := range removed {
+		for _, target := range referredBy[kind] {
+			update(target, name, nil)
+		}
+	}
+	for _, name := range changed {
+		names, err := read(r.blobs[kind][name])
+		if err != nil {
+			return err
+		}
+		for _, target := range referredBy[kind] {
+			update(target, name, names[target])
+		}
+	}
+	for target := range touched {
+		all := sets.New[string]()
+		for _, names := range r.references[target] {
+			all.InsertAll(names...)
+		}
+		r.wanted[target] = all
 	}
 	return nil
 }
 
-// readListener notes which routes and filter configurations a new listener asks for.
-func (r *resources) readListener(name string) error {
-	listener := &listenerv3.Listener{}
-	if err := proto.Unmarshal(r.blobs["LDS"][name], listener); err != nil {
-		return err
+// referredBy are the types that resources of a type refer to.
+var referredBy = map[string][]string{"CDS": {"EDS"}, "LDS": {"RDS", "ECDS"}}
+
+// readCluster finds which endpoints a cluster asks for.
+func readCluster(blob []byte) (map[string][]string, error) {
+	cluster := &clusterv3.Cluster{}
+	if err := proto.Unmarshal(blob, cluster); err != nil {
+		return nil, err
 	}
-	delete(r.routeNames, name)
-	delete(r.extensionNames, name)
+	if cluster.GetType() != clusterv3.Cluster_EDS {
+		return nil, nil
+	}
+	name := cluster.GetEdsClusterConfig().GetServiceName()
+	if name == "" {
+		name = cluster.Name
+	}
+	return map[string][]string{"EDS": {name}}, nil
+}
+
+// readListener finds which routes and filter configurations a listener asks for.
+func readListener(blob []byte) (map[string][]string, error) {
+	listener := &listenerv3.Listener{}
+	if err := proto.Unmarshal(blob, listener); err != nil {
+		return nil, err
+	}
+	names := map[string][]string{}
 	for _, chain := range append(listener.FilterChains, listener.DefaultFilterChain) {
 		for _, filter := range chain.GetFilters() {
 			if filter.GetConfigDiscovery() != nil {
-				r.extensionNames[name] = append(r.extensionNames[name], filter.Name)
+				names["ECDS"] = append(names["ECDS"], filter.Name)
 			}
 			if !filter.GetTypedConfig().MessageIs(&hcm.HttpConnectionManager{}) {
 				continue
 			}
 			manager := &hcm.HttpConnectionManager{}
 			if err := filter.GetTypedConfig().UnmarshalTo(manager); err != nil {
-				return err
+				return nil, err
 			}
 			if route := manager.GetRds().GetRouteConfigName(); route != "" {
-				r.routeNames[name] = append(r.routeNames[name], route)
+				names["RDS"] = append(names["RDS"], route)
 			}
 			for _, http := range manager.HttpFilters {
 				if http.GetConfigDiscovery() != nil {
-					r.extensionNames[name] = append(r.extensionNames[name], http.Name)
+					names["ECDS"] = append(names["ECDS"], http.Name)
 				}
 			}
 		}
 	}
-	return nil
-}
-
-// referred unites the names that the resources of a type refer to, and forgets the resources that are gone.
-func referred(names map[string][]string, alive map[string][]byte) sets.String {
-	all := sets.New[string]()
-	for name, targets := range names {
-		if _, ok := alive[name]; !ok {
-			delete(names, name)
-			continue
-		}
-		all.InsertAll(targets...)
-	}
-	return all
+	return names, nil
 }
