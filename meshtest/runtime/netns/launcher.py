@@ -51,7 +51,7 @@ def _supervise(arguments: list[str], alive: int) -> NoReturn:
             os._exit(0)
         from meshtest.runtime.netns.supervisor import run  # noqa: PLC0415 - as above
 
-        run(*map(int, arguments), alive)
+        run([int(number) for number in arguments], alive)
     except BaseException:  # noqa: BLE001 - the outermost frame; what it prints is the reason that pytest shows
         import traceback  # noqa: PLC0415 - only a supervisor that fails needs it
 

@@ -7,7 +7,6 @@ Routed and not bridged, so that the router's address translation sees both direc
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import struct
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESOLVER = "10.96.0.10"
-SERVICE_RANGE = "10.96.0.0/12"
 NODE = "172.18.0.1"
 """The router's own address: where hairpin connections and callers outside of every pod come from."""
 
@@ -32,7 +30,7 @@ _FIRST_VETH = 16
 _UP = 1
 _ONLINK = 4
 _PERMANENT = 0x80
-_TABLE_MAIN, _TABLE_LOCAL = 254, 255
+_TABLE_MAIN = 254
 _UNICAST, _LOCAL = 1, 2
 _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 
@@ -64,19 +62,13 @@ def detach_messages(number: int) -> list[Message]:
 
 
 def router_messages() -> list[Message]:
-    """Build the router's own addresses; every cluster IP is local, so that one without backends refuses at once."""
-    return [_up(_LOOPBACK), _address(_LOOPBACK, NODE), _address(_LOOPBACK, _GATEWAY), local_message(SERVICE_RANGE)]
+    """Build the router's own addresses; it also holds every address that is no pod's.
 
-
-def is_service_address(ip: str) -> bool:
-    """Whether the router holds an address as a cluster IP already."""
-    return ipaddress.IPv4Address(ip) in ipaddress.IPv4Network(SERVICE_RANGE)
-
-
-def local_message(cidr: str) -> Message:
-    """Make a range of addresses local to the router."""
-    base, _, bits = cidr.partition("/")
-    return _route(base, int(bits or 32), _LOOPBACK, kind=_LOCAL, scope=_SCOPE_HOST, source=NODE)
+    What is not translated to a pod then ends here, where nothing listens: a connection to a cluster IP without
+    backends, to a pod that is gone or to the outside is refused at once, and never waits for a timeout.
+    """
+    everything = _route("0.0.0.0", 0, _LOOPBACK, kind=_LOCAL, scope=_SCOPE_HOST, source=NODE)
+    return [_up(_LOOPBACK), _address(_LOOPBACK, NODE), _address(_LOOPBACK, _GATEWAY), everything]
 
 
 def allow_forwarding(numbers: Iterable[int]) -> None:
@@ -143,9 +135,8 @@ def _route(  # noqa: PLR0913 - the fields of a route
     scope: int = _SCOPE_GLOBAL,
     source: str = "",
 ) -> Message:
-    table = _TABLE_LOCAL if kind == _LOCAL else _TABLE_MAIN
     flags = _ONLINK if gateway else 0
-    body = struct.pack("=BBBBBBBBI", socket.AF_INET, bits, 0, 0, table, 4, scope, kind, flags) + native(4, index)
+    body = struct.pack("=BBBBBBBBI", socket.AF_INET, bits, 0, 0, _TABLE_MAIN, 4, scope, kind, flags) + native(4, index)
     if bits:
         body += attribute(1, socket.inet_aton(destination))
     if gateway:

@@ -25,10 +25,6 @@ class Router:
     def set_cluster_ips(self, network: dict[str, Any]) -> None:
         """Replace the cluster IPs in one transaction; connections that exist keep their pod, as in a cluster."""
         wanted = spec.cluster_ips_from_json(network)
-        new = [ip for ip in wanted if ip not in self._cluster_ips and not links.is_service_address(ip)]
-        if new:
-            with netlink.Netlink(netlink.ROUTE) as route:
-                route.send([links.local_message(ip) for ip in new])
         messages = rules.service_messages(self._cluster_ips, wanted)
         if messages:
             nft.commit(messages)

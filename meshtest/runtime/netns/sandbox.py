@@ -194,8 +194,10 @@ class NetnsSandbox:
         self._access.join(_END)
         for channel in (self._supervisor, self.control_plane, self.driver):
             channel.close()
-        for opened in (*self._files, *self._sockets):
-            opened.close()
+        for stream in self._files:
+            stream.close()
+        for sock in self._sockets:
+            sock.close()
 
     def _ask(self, op: str, timeout: float, **fields: Any) -> dict[str, Any]:
         try:

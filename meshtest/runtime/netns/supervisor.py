@@ -31,14 +31,16 @@ if TYPE_CHECKING:
 _POLL = 0.002
 
 
-def run(control: int, descriptors: int, control_plane: int, driver: int, launcher: int) -> NoReturn:
-    """Serve the control socket until it, or the launcher, ends."""
+def run(descriptors: list[int], launcher: int) -> NoReturn:
+    """Serve the first of four sockets (control, descriptors, control plane, driver) until it or the launcher ends."""
     name_process("supervisor")
-    forker = Forker(os.getcwd())  # noqa: PTH109 - before /run is rebuilt, and as plain text
+    forker = Forker(os.getcwd())  # noqa: PTH109 - as plain text, and before /run is rebuilt
     files.prepare()
-    sockets = [socket.socket(fileno=number) for number in (control, descriptors, control_plane, driver)]
-    channels = {spec.CONTROL_PLANE: sockets[2], spec.DRIVER: sockets[3]}
-    Loop(FrameSocket(sockets[0]), launcher, Operations(forker, sockets[1], channels)).serve()
+    for number in descriptors:
+        os.set_inheritable(number, False)  # noqa: FBT003 - the only way to say it
+    control, access, control_plane, driver = (socket.socket(fileno=number) for number in descriptors)
+    channels = {spec.CONTROL_PLANE: control_plane, spec.DRIVER: driver}
+    Loop(FrameSocket(control), launcher, Operations(forker, access, channels)).serve()
     os._exit(0)
 
 

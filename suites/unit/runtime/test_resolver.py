@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import dnslib
+import pytest
+
+from meshtest.runtime.netns.resolver import Zone, respond
+
+NAMES = {
+    "one.default.svc.cluster.local": ["10.96.1.1"],
+    "headless.default.svc.cluster.local": [f"10.244.0.{number}" for number in range(2, 42)],
+    "alias.default.svc.cluster.local": ["CNAME one.default.svc.cluster.local"],
+    "away.default.svc.cluster.local": ["CNAME example.com"],
+    "loop.default.svc.cluster.local": ["CNAME loop.default.svc.cluster.local"],
+}
+
+
+def ask(name: str, kind: str = "A", *, stream: bool = True) -> Any:
+    reply = respond(Zone(NAMES, random.Random(7)), dnslib.DNSRecord.question(name, kind).pack(), stream=stream)
+    assert reply is not None
+    return dnslib.DNSRecord.parse(reply)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code", "answers"),
+    [
+        ("one.default.svc.cluster.local", "A", "NOERROR", ["10.96.1.1"]),
+        ("ONE.Default.svc.cluster.local", "A", "NOERROR", ["10.96.1.1"]),
+        ("one.default.svc.cluster.local", "AAAA", "NOERROR", []),
+        ("nobody.default.svc.cluster.local", "A", "NXDOMAIN", []),
+        ("example.com", "A", "NXDOMAIN", []),
+        ("alias.default.svc.cluster.local", "A", "NOERROR", ["one.default.svc.cluster.local.", "10.96.1.1"]),
+        ("alias.default.svc.cluster.local", "AAAA", "NOERROR", ["one.default.svc.cluster.local."]),
+        ("away.default.svc.cluster.local", "A", "NOERROR", ["example.com."]),
+    ],
+)
+def test_answers_what_the_zone_says(name: str, kind: str, code: str, answers: list[str]) -> None:
+    reply = ask(name, kind)
+    assert dnslib.RCODE[reply.header.rcode] == code
+    assert [str(found.rdata) for found in reply.rr] == answers
+
+
+def test_addresses_come_in_changing_order() -> None:
+    zone = Zone(NAMES, random.Random(7))
+    question = dnslib.DNSRecord.question("headless.default.svc.cluster.local")
+    assert len({tuple(str(found.rdata) for found in zone.answer(question).rr) for _ in range(5)}) > 1
+
+
+def test_a_long_answer_is_truncated_over_udp_and_whole_over_tcp() -> None:
+    assert ask("headless.default.svc.cluster.local", stream=False).header.tc == 1
+    assert len(ask("headless.default.svc.cluster.local").rr) == 40
+
+
+def test_a_name_that_leads_to_itself_ends() -> None:
+    assert len(ask("loop.default.svc.cluster.local").rr) <= 8
+
+
+def test_what_is_no_question_gets_no_answer() -> None:
+    assert respond(Zone(NAMES, random.Random(7)), b"\x00\x01", stream=False) is None
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_pods_resolve_names(bench: Any, *, tcp: bool) -> None:
+    bench.start(bench.pod("a", 2), network=bench.services(one=[2]))
+    assert bench.ask("resolve", name="one.default.svc.cluster.local", tcp=tcp)["answers"] == ["10.96.1.1"]
+    unknown = bench.ask("resolve", name="nobody.default.svc.cluster.local", tcp=tcp)
+    assert unknown["code"] == "NXDOMAIN"
+    assert unknown["seconds"] < 0.5
+
+
+def test_programs_resolve_short_names_by_the_search_list(bench: Any) -> None:
+    sandbox = bench.start(bench.pod("a", 2), network=bench.services(one=[2]))
+    for name in ("one", "one.default", "one.default.svc", "one.default.svc.cluster.local"):
+        assert sandbox.execute("default/a", ["getent", "ahostsv4", name], timeout=5).stdout.startswith("10.96.1.1 ")
+    assert sandbox.execute("default/a", ["getent", "hosts", "example.com"], timeout=5).returncode != 0
