@@ -13,11 +13,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshtest.envoy.refusals import Refusal
 from meshtest.envoy.resources import KINDS, TYPE_URLS, WILDCARD_KINDS, Changes, Resource, message
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from envoy.service.discovery.v3 import discovery_pb2
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 class Rejected(Exception):  # noqa: N818 - the kind of error that the caller reads
     """Raised when an Envoy refused (NACKed) what it was sent."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        self.refusals = tuple(refusals)
+        super().__init__("\n".join(str(refusal) for refusal in refusals))
 
 
 @dataclass(slots=True)
@@ -51,12 +56,12 @@ class Proxy:
         """Whether its first configuration has arrived; until then subscriptions wait."""
         self.stream: Stream | None = None
         self.signal = Signal()
-        self.rejections: list[str] = []
+        self.refusals: list[Refusal] = []
 
     def settled(self) -> bool:
         """Whether its Envoy has acknowledged everything; raises Rejected if it refused something."""
-        if self.rejections:
-            raise Rejected("; ".join(self.rejections))
+        if self.refusals:
+            raise Rejected(self.refusals)
         return self.stream is not None and self.stream.complete()
 
     def state(self) -> str:
@@ -184,9 +189,8 @@ class Stream:
     def _acknowledged(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
         kind, names = self.pending.pop(request.response_nonce, ("", ()))
         if request.HasField("error_detail"):
-            listed = ", ".join(names)
-            reason = request.error_detail.message
-            self._proxy.rejections.append(f"{self._proxy.context.pod} refused {kind} [{listed}]: {reason}")
+            said = request.error_detail.message
+            self._proxy.refusals.append(Refusal(pod=self._proxy.context.pod, kind=kind, names=names, said=said))
 
 
 class Proxies:

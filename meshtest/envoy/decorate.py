@@ -51,7 +51,7 @@ class Context:
     def faults(self) -> list[hcm_pb2.HttpFilter]:
         """The fault filters of inbound chains."""
         if not self._faults:
-            self._faults.extend(fault_filters(self.pod, self.workload))
+            self._faults.extend(fault_filters(self.directory, self.pod))
         return self._faults
 
 

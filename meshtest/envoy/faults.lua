@@ -1,5 +1,5 @@
 -- Decides which fault marks of a request hit here; the other half of marks.py.
--- META holds what this sidecar answers to, set by faults_filter.py: {["*"]=true, ["ns/workload"]=true, ...}
+-- Above it stands what this sidecar answers to: ANSWERS_TO = {["*"]=true, ["ns/pod"]=true, ["ns/workload"]=true}.
 
 local ACTIONS = {
   abort = "x-envoy-fault-abort-request",
@@ -36,7 +36,7 @@ end
 
 local function here(targets)
   for _, target in ipairs(split(targets, "+")) do
-    if META[target] then return true end
+    if ANSWERS_TO[target] then return true end
   end
   return false
 end

@@ -19,6 +19,9 @@ from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.type.v3 import percent_pb2
 
+from meshtest.envoy.bootstrap import socket_path
+from meshtest.envoy.marks import ANYWHERE
+
 GATE = "x-meshtest-fault"
 _REMOVED = (
     GATE,
@@ -30,15 +33,26 @@ _REMOVED = (
 _ALWAYS = percent_pb2.FractionalPercent(numerator=100)
 
 
-def fault_filters(pod: str, workload: str) -> list[hcm_pb2.HttpFilter]:
-    """The filters for a sidecar that answers to its pod's and its workload's key."""
-    return [_filter("meshtest.marks", _decide(pod, workload)), _filter("meshtest.fault", _fault()), _clean()]
+def script(*answers_to: str) -> str:
+    """The Lua program of a sidecar that answers to these names; it lies in the control plane's folder.
 
-
-def _decide(pod: str, workload: str) -> lua_pb2.Lua:
-    answers_to = f'local META = {{["*"]=true, ["{pod}"]=true, ["{workload}"]=true}}\n'
+    Inline it would fill Envoy's refusals, which quote the configuration and cut it off before the reason.
+    """
+    names = ", ".join(f'["{name}"]=true' for name in (ANYWHERE, *answers_to))
     code = Path(__file__).with_name("faults.lua").read_text(encoding="utf-8")
-    return lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=answers_to + code))
+    return f"local ANSWERS_TO = {{{names}}}\n{code}"
+
+
+def script_path(directory: str, pod: str) -> str:
+    """Where a pod's sidecar reads it."""
+    return socket_path(directory, pod, "lua")
+
+
+def fault_filters(directory: str, pod: str) -> list[hcm_pb2.HttpFilter]:
+    """The filters for one sidecar."""
+    code = base_pb2.DataSource(filename=script_path(directory, pod))
+    marks = _filter("meshtest.marks", lua_pb2.Lua(default_source_code=code))
+    return [marks, _filter("meshtest.fault", _fault()), _clean()]
 
 
 def _fault() -> fault_pb2.HTTPFault:

@@ -11,15 +11,21 @@ that could meet the old policy.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.envoy.bootstrap import socket_path
+from meshtest.envoy.refusals import FAILED_LISTENERS, listener_failures
 from meshtest.envoy.sockets import UnixHttp
 from meshtest.errors import RuntimeFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshtest.envoy.ads import Proxy
+    from meshtest.envoy.refusals import Refusal
     from meshtest.envoy.resources import Changes
 
 _GAUGES = (
@@ -66,6 +72,17 @@ class Envoy:
     async def through_worker(self, deadline: float) -> None:
         """One round trip through its worker thread, behind everything that the main thread has posted to it."""
         await self._retrying(self._probe, "/", deadline)
+
+    async def explained(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """The same refusals, with the reason of those that Envoy cut off."""
+        found: list[Refusal] = []
+        for refusal in refusals:
+            said = ""
+            if refusal.cut_off and refusal.kind == "LDS":
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                    said = listener_failures((await self.admin.ask(FAILED_LISTENERS)).body)
+            found.append(replace(refusal, said=said or refusal.said))
+        return found
 
     def close(self) -> None:
         """Close the connections to its sockets."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy import decorate, sds
 from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
 from meshtest.envoy.dump import to_json
+from meshtest.envoy.faults_filter import script, script_path
 from meshtest.envoy.live import Envoy
 from meshtest.envoy.pki import Authorities, Signer
 from meshtest.envoy.resources import Changes, Resource
@@ -58,6 +60,9 @@ class ControlPlane:
         for told in frame.header.get("proxies", ()):
             context = decorate.Context(
                 self.directory, told["pod"], told["workload"], gateway=told.get("kind") == "gateway"
+            )
+            Path(script_path(self.directory, context.pod)).write_text(
+                script(context.pod, context.workload), encoding="utf-8"
             )
             proxy = self.proxies.by_id.setdefault(told["id"], Proxy(context))
             self._envoys.setdefault(told["id"], Envoy(proxy, self.directory))
@@ -109,7 +114,7 @@ class ControlPlane:
     async def _deliver(self, changed: Mapping[str, Changes], deadline: float, *, bystanders: set[str]) -> int:
         """Bring every change to its Envoy; all of them have finished or failed when this returns."""
         for node in changed:
-            self.proxies.by_id[node].rejections.clear()
+            self.proxies.by_id[node].refusals.clear()
         await _all(self._bring(node, changes, deadline) for node, changes in changed.items())
         barrier = set(changed)
         if any(changes.touches("CDS", "LDS") for changes in changed.values()):
@@ -126,6 +131,8 @@ class ControlPlane:
             else:
                 proxy.primed = True
                 await envoy.start(deadline)
+        except Rejected as exc:
+            raise Rejected(await envoy.explained(exc.refusals)) from exc
         except (RuntimeFailure, TimeoutError) as exc:
             missing = self.secrets.missing(node)
             hint = f"; nobody has given the secrets {', '.join(missing)}" if missing else ""
@@ -149,7 +156,7 @@ class ControlPlane:
 
     async def _identity(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
-        node = str(header["id"])
+        node = str(header["proxy"])
         deadline = asyncio.get_running_loop().time() + float(header.get("within", _PUSH_TIMEOUT))
         if header.get("reset"):
             self._certify(node, self._identities[node])
@@ -182,7 +189,7 @@ class ControlPlane:
 
     async def _admin(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
-        envoy = self._envoys[str(header["id"])]
+        envoy = self._envoys[str(header["proxy"])]
         try:
             answer = await envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
         except (OSError, asyncio.IncompleteReadError) as exc:
@@ -190,7 +197,7 @@ class ControlPlane:
         return {"status": answer.status}, answer.body
 
     async def _dump(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
-        proxy = self.proxies.by_id[str(frame.header["id"])]
+        proxy = self.proxies.by_id[str(frame.header["proxy"])]
         raw = bool(frame.header.get("raw"))
         dumped = {
             kind: {name: to_json(kind, found.raw if raw else found.value) for name, found in sorted(named.items())}
@@ -211,7 +218,7 @@ async def _all(work: Iterable[Awaitable[None]]) -> None:
     failures = [result for result in results if isinstance(result, BaseException)]
     rejected = [failure for failure in failures if isinstance(failure, Rejected)]
     if rejected:
-        raise Rejected("\n".join(str(failure) for failure in rejected))
+        raise Rejected([refusal for failure in rejected for refusal in failure.refusals])
     for failure in failures:
         if not isinstance(failure, RuntimeFailure):
             raise failure

@@ -285,6 +285,10 @@ class Pair:
     tcp_port: int
     plain_port: int
 
+    def rbac(self, action: str, **principal: Any) -> dict[str, Any]:
+        """An HTTP authorization filter as istiod writes it; without principal it matches everybody."""
+        return rbac(action, **principal)
+
     def inbound(self, *filters: dict[str, Any], chain: str = "") -> tuple[str, dict[str, Any]]:
         """The callee's listener: HTTP of the mesh, plain HTTP and TCP of the mesh."""
         tls = common_tls(["h2", "http/1.1"], {"prefix": "spiffe://cluster.local/"})
@@ -377,7 +381,7 @@ class Pair:
 
     def route(self, **action: Any) -> tuple[str, dict[str, Any]]:
         """The caller's route, with retries as istiod writes them."""
-        retry = {"retry_on": "connect-failure,refused-stream,unavailable,cancelled,503", "num_retries": 2}
+        retry = {"retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", "num_retries": 2, "retriable_status_codes": [503]}
         route = {
             "name": "default",
             "match": {"prefix": "/"},
