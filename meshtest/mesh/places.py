@@ -38,8 +38,8 @@ class Reference(Protocol):
 def locate(model: MeshModel, ref: Reference, path: str = "") -> Location | None:
     """Where the field `path` of an object stands, or its nearest written parent, or the object itself.
 
-    Pods and EndpointSlices that were made stand where their workload or Service does; None for what no manifest
-    says.
+    Pods and EndpointSlices that were made stand where their workload or Service does; None for what no
+    manifest says.
     """
     group = group_of(ref.api_version)
     manifest = find(model, group, ref.kind, ref.namespace, ref.name)
