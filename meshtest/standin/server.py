@@ -13,6 +13,7 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from meshtest.standin.calls import Calls
 from meshtest.standin.config import Config, ListenPort, Speaks
 from meshtest.standin.http1 import Http1
 from meshtest.standin.service import Service
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from meshtest.standin.certificates import TlsPort
+
     Factory = Callable[[], asyncio.Protocol]
 
 _BACKLOG = 4096
@@ -31,8 +34,10 @@ _GRACE = 5.0
 
 
 def warm() -> None:
-    """Import what plain HTTP needs."""
-    import meshtest.standin.http1  # noqa: F401
+    """Import what the protocols need that are not imported yet; HTTP/1.1 and TCP are, with this module."""
+    import meshtest.standin.http2
+    import meshtest.standin.tls
+    import meshtest.standin.websocket  # noqa: F401
 
 
 def main(config: Mapping[str, Any], sock: socket.socket | None = None) -> int:
@@ -66,7 +71,8 @@ class Server:
         self._host = host
         self._servers: list[asyncio.Server] = []
         self.ports: list[int] = []
-        self.service = Service(config)
+        self._calls = Calls(config.calls) if config.calls else None
+        self.service = Service(config, self._calls)
 
     async def start(self) -> None:
         """Listen on every port."""
@@ -82,24 +88,30 @@ class Server:
         for server in self._servers:
             server.close()
         await self.service.close(grace)
+        if self._calls is not None:
+            self._calls.close()
 
 
 def _factory(service: Service, port: ListenPort) -> Factory:
     """What stands at the beginning of a connection to this port."""
-    if port.speaks is Speaks.TCP:
-        return partial(Echo, service)
-    if port.speaks is Speaks.SERVER_FIRST:
-        return partial(ServerFirst, service)
-    if port.speaks in {Speaks.H2C, Speaks.GRPC}:
-        return partial(_http2, service)
-    inside = {Spoken.HTTP1: partial(Http1, service), Spoken.HTTP2: partial(_http2, service)}
-    if port.speaks in {Speaks.HTTP, Speaks.WEBSOCKET}:
-        return partial(Sniff, service, {**inside, Spoken.OTHER: partial(Http1, service)})
-    if port.speaks is Speaks.HTTPS:
-        return partial(_tls, service, port, partial(Sniff, service, {**inside, Spoken.OTHER: partial(Http1, service)}))
-    anything = {**inside, Spoken.OTHER: partial(Echo, service)}
-    tls = partial(_tls, service, port, partial(Sniff, service, anything))
-    return tls if port.speaks is Speaks.TLS else partial(Sniff, service, {**anything, Spoken.TLS: tls})
+    http1, http2, echo = partial(Http1, service), partial(_http2, service), partial(Echo, service)
+    http: dict[Spoken, Factory] = {Spoken.HTTP1: http1, Spoken.HTTP2: http2, Spoken.OTHER: http1}
+    anything: dict[Spoken, Factory] = {**http, Spoken.OTHER: echo}
+    match port.speaks:
+        case Speaks.TCP:
+            return echo
+        case Speaks.SERVER_FIRST:
+            return partial(ServerFirst, service)
+        case Speaks.H2C | Speaks.GRPC:
+            return http2
+        case Speaks.HTTP | Speaks.WEBSOCKET:
+            return partial(Sniff, service, http)
+        case Speaks.HTTPS:
+            return _TlsFactory(service, port, partial(Sniff, service, http))
+        case Speaks.TLS:
+            return _TlsFactory(service, port, partial(Sniff, service, anything))
+    tls = _TlsFactory(service, port, partial(Sniff, service, anything))
+    return partial(Sniff, service, {**anything, Spoken.TLS: tls})
 
 
 def _http2(service: Service) -> asyncio.Protocol:
@@ -108,7 +120,22 @@ def _http2(service: Service) -> asyncio.Protocol:
     return Http2(service)
 
 
-def _tls(service: Service, port: ListenPort, inside: Factory) -> asyncio.Protocol:
-    from meshtest.standin.tls import Tls  # noqa: PLC0415 - ssl only where it is spoken
+class _TlsFactory:
+    """A port's TLS; a throwaway certificate is made when the first client asks for it."""
 
-    return Tls(service, port, inside)
+    def __init__(self, service: Service, port: ListenPort, inside: Factory) -> None:
+        self._service = service
+        self._port = port
+        self._inside = inside
+        self._tls = self._make() if port.certificate else None
+
+    def __call__(self) -> asyncio.Protocol:
+        from meshtest.standin.tls import Tls  # noqa: PLC0415 - ssl only where it is spoken
+
+        self._tls = self._tls or self._make()
+        return Tls(self._service, self._tls, self._inside)
+
+    def _make(self) -> TlsPort:
+        from meshtest.standin.certificates import TlsPort  # noqa: PLC0415 - as above
+
+        return TlsPort(self._service.config, self._port)
