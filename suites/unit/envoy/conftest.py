@@ -289,7 +289,16 @@ class Pair:
         """An HTTP authorization filter as istiod writes it; without principal it matches everybody."""
         return rbac(action, **principal)
 
-    def inbound(self, *filters: dict[str, Any], chain: str = "") -> tuple[str, dict[str, Any]]:
+    def network_rbac(self, action: str) -> dict[str, Any]:
+        """A TCP authorization filter as istiod writes it."""
+        policies = {"ns[default]-policy[locked]-rule[0]": {"permissions": [{"any": True}], "principals": [{"any": True}]}}
+        rules = {"action": action, "policies": policies}
+        kind = "extensions.filters.network.rbac.v3.RBAC"
+        return named("envoy.filters.network.rbac", kind, stat_prefix="tcp.", rules=rules)
+
+    def inbound(
+        self, *filters: dict[str, Any], chain: str = "", tcp: Sequence[dict[str, Any]] = ()
+    ) -> tuple[str, dict[str, Any]]:
         """The callee's listener: HTTP of the mesh, plain HTTP and TCP of the mesh."""
         tls = common_tls(["h2", "http/1.1"], {"prefix": "spiffe://cluster.local/"})
         transport = named(
@@ -303,7 +312,7 @@ class Pair:
             "set_current_client_cert_details": {"subject": True, "dns": True, "uri": True},
         }
         http = manager(*filters, route_config=static_routes("inbound"), **forward)
-        tcp = named(
+        proxy = named(
             "envoy.filters.network.tcp_proxy",
             "extensions.filters.network.tcp_proxy.v3.TcpProxy",
             stat_prefix="tcp",
@@ -321,7 +330,7 @@ class Pair:
             },
             {
                 "filter_chain_match": {"transport_protocol": "tls", "application_protocols": ["istio"]},
-                "filters": [tcp],
+                "filters": [*tcp, proxy],
                 "transport_socket": transport,
                 "name": "tcp",
             },
