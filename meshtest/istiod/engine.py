@@ -3,6 +3,8 @@
     update(objects, proxies) ──► what changed for each proxy: listeners, clusters, routes, endpoints
     validate(objects)        ──► what a cluster would say to each object, nothing touched
     analyze(objects)         ──► what `istioctl analyze` says of all of them
+
+An update is carried out wholly or not at all.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ class Update:
     """Milliseconds inside the engine."""
 
 
-class Rejected(EngineError):
+class Rejected(EngineError):  # noqa: N818 - says what happened
     """Raised when a cluster would refuse the objects; nothing was changed."""
 
     def __init__(self, text: str, messages: Sequence[Message]) -> None:
@@ -84,7 +86,7 @@ class Rejected(EngineError):
         super().__init__(text)
 
 
-class EnginePanic(EngineError):
+class EnginePanic(EngineError):  # noqa: N818 - says what happened
     """Raised when istiod's code panicked on the update; the engine goes on with what was accepted before."""
 
     def __init__(self, text: str, stack: str) -> None:
@@ -106,7 +108,7 @@ class Engine:
     def start(cls, binary: Path, *, env: Mapping[str, str] | None = None) -> Engine:
         """Start the process and return at once; its first answer waits until it is up.
 
-        `env` are istiod's own switches (`PILOT_...`). The process ends when this one does: its input ends then.
+        `env` are istiod's own switches (`PILOT_...`). The process ends with this one: its input ends then.
         """
         try:
             process = subprocess.Popen(
@@ -119,7 +121,7 @@ class Engine:
             raise EngineError(f"the istiod engine {binary} does not start: {exc}") from exc
         return cls(process)
 
-    def update(  # noqa: PLR0913 - one keyword per part of the state
+    def update(
         self,
         *,
         set: Iterable[Object] = (),  # noqa: A002 - the protocol's word
