@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from meshtest.envoy.bootstrap import arguments, bootstrap, node_metadata, socket_path
+from meshtest.mesh.model import Pod, PodKind
+
+
+def a_pod(kind: PodKind = PodKind.SIDECAR, **fields: Any) -> Pod:
+    told: dict[str, Any] = {
+        "namespace": "default",
+        "name": "reviews-v1-0",
+        "workload": "reviews-v1",
+        "workload_kind": "Deployment",
+        "ip": "10.244.0.7",
+        "labels": {"app": "reviews"},
+        **fields,
+    }
+    return Pod(kind=kind, **told)
+
+
+def made(pod: Pod, **fields: Any) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(bootstrap(pod, directory="/run/meshtest", **fields))
+    return parsed
+
+
+def test_node_says_who_the_proxy_is() -> None:
+    node = made(a_pod(locality="eu/eu-1/a"))["node"]
+    assert node["id"] == "sidecar~10.244.0.7~reviews-v1-0.default~default.svc.cluster.local"
+    assert node["cluster"] == "reviews-v1.default"
+    assert node["locality"] == {"region": "eu", "zone": "eu-1", "sub_zone": "a"}
+    assert node["metadata"] == node_metadata(a_pod(locality="eu/eu-1/a"))
+
+
+def test_metadata_is_istios() -> None:
+    told = node_metadata(a_pod(annotations={"a": "b"}, service_account="bob"), proxy_config={"concurrency": 1})
+    assert told["ANNOTATIONS"] == {"a": "b"}
+    assert told["SERVICE_ACCOUNT"] == "bob"
+    assert told["INTERCEPTION_MODE"] == "REDIRECT"
+    assert told["PROXY_CONFIG"] == {"concurrency": 1}
+    assert node_metadata(a_pod(PodKind.GATEWAY))["INTERCEPTION_MODE"] == "NONE"
+
+
+def test_sockets_lie_in_the_given_folder() -> None:
+    config = made(a_pod())
+    assert config["admin"]["address"]["pipe"]["path"] == "/run/meshtest/default_reviews-v1-0.admin"
+    listeners = {one["name"]: one["address"] for one in config["static_resources"]["listeners"]}
+    assert listeners["meshtest-probe"]["pipe"]["path"] == socket_path("/run/meshtest", "default/reviews-v1-0", "probe")
+    assert listeners["meshtest-readiness"]["socket_address"]["port_value"] == 15021
+
+
+def test_runtime_values_of_the_proxy_config_win() -> None:
+    values = {"envoy.reloadable_features.http_reject_path_with_fragment": "", "x": "true", "y": "7"}
+    config = made(a_pod(), metadata={"PROXY_CONFIG": {"runtimeValues": values}})
+    flags = config["layered_runtime"]["layers"][0]["static_layer"]
+    assert flags["x"] is True
+    assert flags["y"] == "7"
+    assert "envoy.reloadable_features.http_reject_path_with_fragment" not in flags
+
+
+def test_sockets_are_marked_unless_they_may_not_be() -> None:
+    option = made(a_pod())["cluster_manager"]["upstream_bind_config"]["socket_options"][0]
+    assert (option["level"], option["name"], option["int_value"]) == (1, 36, 1337)
+    assert "cluster_manager" not in made(a_pod(), socket_mark=None)
+
+
+@pytest.mark.parametrize("module", ["bootstrap", "binary", "marks"])
+def test_stays_light(module: str) -> None:
+    heavy = "{'google.protobuf', 'grpc', 'cryptography', 'envoy'}"
+    program = f"import sys, meshtest.envoy.{module}; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_filter_chains_drain_at_once() -> None:
+    line = arguments("/envoy", "/config.json")
+    assert line[line.index("--drain-time-s") + 1] == "0"
+    assert line[line.index("--drain-strategy") + 1] == "immediate"
+    assert "--disable-hot-restart" in line

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import json
+
+from meshtest.envoy.refusals import Refusal, listener_failures, readable
+
+QUOTED = 'Error adding/updating listener(s) l: goo.gle/debugstr   \nname: "x"\nfoo {\n}\n: Proto constraint failed (A.B: c)\n'
+
+
+def test_leaves_the_reason_and_not_the_configuration() -> None:
+    assert readable(QUOTED) == "Error adding/updating listener(s) l: Proto constraint failed (A.B: c)"
+
+
+def test_says_so_when_the_reason_was_cut_off() -> None:
+    refusal = Refusal(pod="a/b", kind="LDS", names=("l",), said=QUOTED[:60] + "...(truncated)")
+    assert refusal.cut_off
+    assert str(refusal) == (
+        "a/b refused LDS [l]: Error adding/updating listener(s) l: (Envoy's reason was cut off; its log has it)"
+    )
+
+
+def test_other_words_stay() -> None:
+    assert readable("unknown cluster 'x'") == "unknown cluster 'x'"
+
+
+def test_admin_interface_keeps_whole_reasons() -> None:
+    dump = {"configs": [{"name": "good"}, {"name": "bad", "error_state": {"details": "why"}}]}
+    assert listener_failures(json.dumps(dump).encode()) == "bad: why"
