@@ -1,7 +1,7 @@
 """Requests, what became of them, and the history of a run.
 
-    Request ──driver──► Exchange (what the caller saw) + Hop per sidecar crossed + Backend (what the callee saw)
-    History = every exchange, every fault window, in order
+Request ──driver──► Exchange (what the caller saw) + Hop per sidecar crossed + Backend (what the callee saw)
+History = every exchange, every fault window, in order
 """
 
 from __future__ import annotations
@@ -47,12 +47,16 @@ class ClientTls:
     """The caller's own TLS, apart from the mesh's."""
 
     server_name: str | None = None
-    alpn: tuple[str, ...] = ()
+    """SNI; None: the URL's host, empty: none is sent."""
+    alpn: tuple[str, ...] | None = None
+    """None: what the protocol needs; empty: none is offered."""
     certificate: str = ""
     """PEM chain of an explicit client certificate."""
     key: str = field(default="", repr=False)
     ca: str = ""
     """PEM; empty: the server is not verified."""
+    verify_name: bool = False
+    """With `ca`: the certificate must also bear the server name (SPIFFE certificates bear none)."""
     min_version: str = ""
     max_version: str = ""
     ciphers: str = ""
@@ -159,11 +163,16 @@ class Exchange:
     status: int | None = None
     grpc_status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    """Those of a whole response; a response cut short has the outcome `reset` or `timeout` and no status."""
     trailers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    """What came back, also of a response cut short; gRPC: the first message."""
+    messages: tuple[bytes, ...] = ()
+    """gRPC and WebSocket: every message that came back."""
     protocol: str = ""
     """What was spoken in the end: HTTP/1.1, HTTP/2, TCP."""
     error: str = ""
+    """What the operating system, TLS or HTTP/2 said, where the outcome is not `response`."""
     local_address: str = ""
     remote_address: str = ""
     server_certificate: str = field(default="", repr=False)
@@ -175,6 +184,19 @@ class Exchange:
     hops: tuple[Hop, ...] = ()
     complete: bool = True
     """Whether every access log line that must exist was found; False makes checks on evidence unknown."""
+
+    @property
+    def attempts(self) -> int | None:
+        """Attempts that the caller's own sidecar, else the first gateway or sidecar on the way, made."""
+        sent = [hop for hop in self.hops if hop.side != "inbound" and hop.attempts]
+        own = [hop for hop in sent if hop.pod == self.caller]
+        return next((hop.attempts for hop in own or sent), None)
+
+    @property
+    def peer_identity(self) -> str:
+        """The SPIFFE identity that the last sidecar on the way verified, else the one the backend reports."""
+        seen = [hop.peer for hop in self.hops if hop.side == "inbound" and hop.peer]
+        return seen[-1] if seen else self.backend.peer_identity if self.backend else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

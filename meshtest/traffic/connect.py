@@ -1,0 +1,92 @@
+"""From a caller and a request to an open connection in the caller's pod."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, TypeVar
+
+from meshtest.traffic import tls
+from meshtest.traffic.model import Outcome
+from meshtest.traffic.reply import Failed, cause
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from meshtest.traffic.model import Request
+    from meshtest.traffic.netns import Namespaces
+    from meshtest.traffic.resolve import Resolver
+    from meshtest.traffic.target import Target
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+
+class Network:
+    """The pods' side of the network: names and connections as a pod has them."""
+
+    def __init__(self, namespaces: Namespaces, resolver: Resolver) -> None:
+        self._namespaces = namespaces
+        self._resolver = resolver
+
+    async def address(self, caller: str, request: Request, target: Target) -> tuple[str, int]:
+        """Where the request connects to."""
+        host = await self._resolver.resolve(caller, request.address or target.host)
+        return host, target.port
+
+    async def dial(self, caller: str, address: tuple[str, int]) -> socket.socket:
+        """A TCP connection from the pod `caller`; raises Failed."""
+        sock = self._namespaces.socket(caller)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as exc:
+            sock.close()
+            outcome = Outcome.TIMEOUT if isinstance(exc, TimeoutError) else Outcome.REFUSED
+            raise Failed(outcome, cause(exc)) from exc
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def name_of(address: tuple[str, int]) -> str:
+    """`ip:port`, as access logs write it."""
+    return f"{address[0]}:{address[1]}"
+
+
+async def wrap(sock: socket.socket, make: Callable[[], P], secure: Secure | None) -> P:
+    """Put a protocol on a connected socket, with TLS where asked; raises Failed."""
+    loop = asyncio.get_running_loop()
+    try:
+        if secure is None:
+            _, protocol = await loop.create_connection(make, sock=sock)
+        else:
+            _, protocol = await loop.create_connection(
+                make, sock=sock, ssl=secure.context, server_hostname=secure.name
+            )
+    except ssl.SSLError as exc:
+        raise Failed(Outcome.HANDSHAKE_FAILURE, cause(exc)) from exc
+    except OSError as exc:
+        outcome = Outcome.RESET if secure is None else Outcome.HANDSHAKE_FAILURE
+        raise Failed(outcome, cause(exc)) from exc
+    return protocol
+
+
+class Secure:
+    """The TLS of a request: one context for all its connections."""
+
+    __slots__ = ("context", "name")
+
+    def __init__(self, request: Request, target: Target) -> None:
+        self.context = tls.context_of(request)
+        self.name = tls.server_name(request, target)
+
+    @classmethod
+    def of(cls, request: Request, target: Target) -> Secure | None:
+        """None for plaintext."""
+        return cls(request, target) if target.secure else None
+
+
+def tls_object(transport: asyncio.BaseTransport | None) -> ssl.SSLObject | None:
+    """The TLS state under a transport, if any."""
+    return transport.get_extra_info("ssl_object") if transport is not None else None
