@@ -121,7 +121,6 @@ class Netlink:
     def send_whole(self, messages: Sequence[Message]) -> None:
         """Send messages in exactly one system call, as a transaction needs."""
         raw = [message.encode(index) for index, message in enumerate(messages)]
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * sum(map(len, raw)) + 4096)
         self._transmit(raw, messages)
 
     def _transmit(self, raw: Iterable[bytes], messages: Sequence[Message]) -> None:

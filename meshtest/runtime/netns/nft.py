@@ -41,6 +41,8 @@ _REGISTER, _SECOND = 1, 2
 _DSTNAT, _SRCNAT = -100, 100
 _RETURN, _JUMP, _GOTO = -5, -3, -4
 _LOOPBACK = 1
+_LARGEST = 180_000
+_OVERHEAD = 20
 
 
 def tcp() -> bytes:
@@ -118,9 +120,20 @@ def source_nat(ip: str) -> bytes:
 
 
 def commit(messages: Sequence[Message]) -> None:
-    """Apply all messages or none, in this network namespace."""
+    """Apply all messages or none, in this network namespace.
+
+    A transaction has to fit a socket buffer whose size is not ours to choose; what is larger is cut into several.
+    """
+    part: list[Message] = []
+    size = 0
     with netlink.Netlink(netlink.NETFILTER) as socket_:
-        socket_.send_whole([_bracket(_BEGIN), *messages, _bracket(_END)])
+        for message in messages:
+            if part and size + len(message.body) > _LARGEST:
+                socket_.send_whole([_bracket(_BEGIN), *part, _bracket(_END)])
+                part, size = [], 0
+            part.append(message)
+            size += len(message.body) + _OVERHEAD
+        socket_.send_whole([_bracket(_BEGIN), *part, _bracket(_END)])
 
 
 def table(name: str) -> Message:

@@ -125,7 +125,7 @@ class Family:
 
     def named(self, name: str) -> int:
         """The member that calls itself so."""
-        return next(pid for pid in self.members if _comm(pid) == name)
+        return min(pid for pid in self.members if _comm(pid) == name)
 
     def alive(self) -> list[str]:
         """Those still there; a zombie that its own parent has not collected yet is gone for good."""

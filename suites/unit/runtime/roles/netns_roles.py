@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from meshtest import wire
@@ -18,6 +19,12 @@ def control_plane(config: dict[str, Any], sock: socket.socket) -> int:
         listener.bind(f"{config['directory']}/xds.sock")
         listener.listen()
         return _serve(sock, {"ping": lambda _: {"pong": os.getpid()}})
+
+
+def control_plane_again(config: dict[str, Any], sock: socket.socket) -> int:
+    del config
+    Path("/run/meshtest/xds.sock").unlink(missing_ok=True)
+    return control_plane({"directory": "/run/meshtest"}, sock)
 
 
 def failing_control_plane(config: dict[str, Any], sock: socket.socket) -> int:
@@ -133,4 +140,4 @@ def _resolve(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ls(header: dict[str, Any]) -> dict[str, Any]:
-    return {"names": sorted(os.listdir(header["path"]))}
+    return {"names": sorted(path.name for path in Path(header["path"]).iterdir())}
