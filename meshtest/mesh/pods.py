@@ -12,6 +12,7 @@ from meshtest.mesh import names
 from meshtest.mesh.containers import container_ports, containers_of
 from meshtest.mesh.fields import Fields, fields_of
 from meshtest.mesh.injection import AMBIENT, Candidate, injected_labels, is_ambient, pod_kind
+from meshtest.mesh.known_fields import check_workload
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, Pod, PodKind
 from meshtest.mesh.selectors import label_selector_matches
 from meshtest.mesh.topology import Node, locality_of, schedule
@@ -47,6 +48,7 @@ def is_workload(manifest: Manifest) -> bool:
 
 def pods_of(manifest: Manifest, around: Surroundings) -> list[Pod]:
     """The pods that a workload makes, without addresses."""
+    check_workload(manifest)
     top = fields_of(manifest)
     if manifest.ref.kind == "Pod":
         return [_pod(manifest, top, around, name=manifest.ref.name, index=0)]

@@ -189,6 +189,11 @@ spec:
     ("arguments", "message"),
     [
         ({"spec": "replicas: -1,"}, "mesh.yaml:6: spec.replicas: -1 replicas; expected 0 or more"),
+        ({"spec": "replica: 2,"}, "mesh.yaml:6: spec.replica: unknown field; did you mean 'replicas'?"),
+        (
+            {"pod": "serviceAcountName: a,"},
+            "spec.template.spec.serviceAcountName: unknown field; did you mean 'serviceAccountName'?",
+        ),
         ({"spec": "replicas: two,"}, "spec.replicas: 'two' is not a whole number"),
         ({"metadata": "labels: {app: other}"}, "spec.selector: does not match the labels of the template"),
         ({"metadata": "labels: {app: web, x: 'a b'}"}, "spec.template.metadata.labels.x: 'a b' cannot"),
