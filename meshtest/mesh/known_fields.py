@@ -47,11 +47,13 @@ POD = _words("""
     topologySpreadConstraints setHostnameAsFQDN os hostUsers schedulingGates resourceClaims resources
     hostnameOverride schedulingGroup
     """)
-CONTAINER = _words("""
+CONTAINER = _words(
+    """
     name image command args workingDir ports envFrom env resources resizePolicy restartPolicy
-    restartPolicyRules volumeMounts volumeDevices livenessProbe readinessProbe startupProbe lifecycle terminationMessagePath
-    terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty
-    """)
+    restartPolicyRules volumeMounts volumeDevices livenessProbe readinessProbe startupProbe lifecycle
+    terminationMessagePath terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty
+    """
+)
 PORT = _words("name hostPort containerPort protocol hostIP")
 
 
