@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meshtest.checks.evidence import Evidence, Facts
     from meshtest.checks.judging import Finding, Found
     from meshtest.scenario.expect_callee import AnsweredBy, Sticky
-    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.model import BackendReply, Exchange
 
 PASSED_ON = "via_upstream"
 """Envoy's word for: the response came from the upstream, not from this Envoy."""
@@ -27,8 +27,7 @@ NOBODY = ""
 def who(exchange: Exchange, facts: Facts) -> str | None:
     """The pod that answered, `namespace/name`; empty: an Envoy or nobody did; None: nothing tells."""
     if exchange.backend is not None:
-        name = exchange.backend.pod
-        return name if "/" in name else f"{exchange.backend.namespace}/{name}"
+        return _backend_pod(exchange.backend, facts)
     if exchange.outcome is not Outcome.RESPONSE:
         return NOBODY
     inbound = inbound_hops(exchange, facts)
@@ -42,6 +41,13 @@ def who(exchange: Exchange, facts: Facts) -> str | None:
         pod = facts.pod_at(outbound[0].upstream)
         return pod.key if pod else None
     return NOBODY if outbound else None
+
+
+def _backend_pod(backend: BackendReply, facts: Facts) -> str:
+    """The key of the pod that a reply names; other applications may not know their namespace."""
+    if backend.namespace:
+        return f"{backend.namespace}/{backend.pod}"
+    return next((pod.key for pod in facts.pods.values() if pod.name == backend.pod), backend.pod)
 
 
 def workload_of(pod_key: str, exchange: Exchange, facts: Facts) -> str:

@@ -1,6 +1,6 @@
 """`call:`: what the workloads got that the stand-ins called in turn.
 
-A stand-in reports a call as {url, status or outcome, reply}; `reply` is the callee's own report.
+A stand-in reports a call as {url, outcome, status, body}; `body` is the callee's own report.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _is_to(made: Mapping[str, Any], place: str) -> bool:
 
 
 def _reply(made: Mapping[str, Any]) -> Mapping[str, Any]:
-    reply = made.get("reply")
+    reply = made.get("body")
     return reply if isinstance(reply, dict) else {}
 
 

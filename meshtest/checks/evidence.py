@@ -66,7 +66,7 @@ class Evidence:
 
 
 def caller_hops(exchange: Exchange, facts: Facts, by: str = "") -> list[Hop]:
-    """The outbound log lines of the caller's sidecar, or of `by`'s; of the gateway where the caller has none."""
+    """The outbound log lines of the caller's sidecar, or of `by`'s; without one, the gateway's."""
     outbound = [hop for hop in exchange.hops if hop.side == "outbound"]
     if by:
         return [hop for hop in exchange.hops if hop.side != "inbound" and facts.is_at(hop.pod, by)]

@@ -1,7 +1,7 @@
 """Exact binomial acceptance: how many of n may be seen if the share is p, and what would be noticed.
 
-A tail is summed from its largest term outwards, relative to it, so that probabilities far below the precision of
-1.0 keep their digits; lgamma gives the largest term (sound to n = 1e6 and beyond).
+A tail is summed from its largest term outwards, relative to it, so that probabilities far below the
+precision of 1.0 keep their digits; lgamma gives the largest term (sound to n = 1e6 and beyond).
 """
 
 from __future__ import annotations

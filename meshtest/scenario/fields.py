@@ -192,7 +192,7 @@ def record(
         if short and not isinstance(value, dict):
             return {short.attribute: short.shape.read(value, spot), **short.constants}
         fields = Fields(value, spot, expected=expected)
-        if not fields.left and not empty:
+        if not fields.left and not empty and not any(each.required for each in keys.values()):
             raise spot.error("the mapping is empty", expected=expected)
         found = take_keys(fields, keys)
         fields.finish()

@@ -72,6 +72,11 @@ def _listed(value: Any, spot: Spot) -> dict[str, Any]:
 
 
 def _check_name(name: str, spot: Spot) -> None:
+    if name in ("true", "false"):
+        raise spot.key(name).error(
+            "the name of this variable is a boolean in YAML",
+            expected="another name, or quotes: 'y', 'n', 'on' ...",
+        )
     if not NAME.match(name):
         raise spot.key(name).error(f"{name!r} is no name of a variable", expected="letters, digits and '_'")
 

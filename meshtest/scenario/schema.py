@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "schema.json"
 VARIABLE = {"$ref": "#/$defs/variable"}
+SHORT = 120
 NESTED = ("anyOf", "oneOf")
 
 
@@ -36,13 +38,16 @@ def schema() -> dict[str, Any]:
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "additionalProperties": False,
     }
+    named: dict[str, Any] = {"variable": {"type": "string", "pattern": r"\$\{[^}]*\}"}}
+    shared = _shared(body)
+    body = {name: _named(each, shared, named) for name, each in body.items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "meshtest scenario",
         "type": "object",
         "if": {"required": ["kind"], "properties": {"kind": {"const": KIND}}},
         "then": body,
-        "$defs": {"variable": {"type": "string", "pattern": r"\$\{[^}]*\}"}},
+        "$defs": named,
     }
 
 
@@ -63,6 +68,33 @@ def _with_variables(value: Mapping[str, Any]) -> dict[str, Any]:
 def _or_variable(value: Mapping[str, Any]) -> dict[str, Any]:
     inner = _with_variables(value)
     return {"anyOf": [*inner["anyOf"], VARIABLE]} if set(inner) == {"anyOf"} else {"anyOf": [inner, VARIABLE]}
+
+
+def _shared(value: Any) -> set[str]:
+    """The parts, as text, that stand in several places and are long enough to be worth a name."""
+    counted: Counter[str] = Counter()
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            counted[json.dumps(part, sort_keys=True)] += 1
+        if isinstance(part, (dict, list)):
+            pending.extend(part.values() if isinstance(part, dict) else part)
+    return {each for each, count in counted.items() if count > 1 and len(each) > SHORT}
+
+
+def _named(value: Any, shared: set[str], named: dict[str, Any]) -> Any:
+    """The schema with references in place of its shared parts, which go to `named`."""
+    if isinstance(value, list):
+        return [_named(each, shared, named) for each in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _named(each, shared, named) for name, each in value.items()}
+    if json.dumps(value, sort_keys=True) not in shared:
+        return inner
+    name = next((name for name, each in named.items() if each == inner), f"part{len(named)}")
+    named[name] = inner
+    return {"$ref": f"#/$defs/{name}"}
 
 
 def text() -> str:
