@@ -1,1 +1,1 @@
-"""What runs as the application of a workload whose image cannot run: it says who it is and what it received."""
+"""The application of a workload whose image cannot run: it says who it is and what it received."""

@@ -1,4 +1,4 @@
-"""`python -m meshtest.standin --port 8080 [--port 3306=server-first]`: the stand-in in a container of its own.
+"""The stand-in in a container of its own: `python -m meshtest.standin --port 8080 --port 3306=server-first`.
 
 `--config FILE` (or `-` for standard input) takes the JSON that `meshtest.standin.server.main` takes, instead.
 """
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def _config(arguments: Sequence[str]) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(prog="python -m meshtest.standin", description="meshtest's stand-in service")
+    parser = argparse.ArgumentParser(
+        prog="python -m meshtest.standin", description="meshtest's stand-in service"
+    )
     spoken = ", ".join(each.value for each in Speaks)
     parser.add_argument("--port", action="append", default=[], help=f"PORT or PORT=PROTOCOL; one of {spoken}")
     parser.add_argument("--call", action="append", default=[], help="URL called for each request received")

@@ -1,5 +1,6 @@
-"""What all protocols of the stand-in share: their transport, and being known to the service while it is open."""
+"""What all protocols of the stand-in share: a transport, and being known to the service while it is open."""
 
+# ruff: noqa: D102 - asyncio's callbacks
 from __future__ import annotations
 
 import asyncio
@@ -17,11 +18,11 @@ class Talk(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
         self._service.transports.add(transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._service.transports.discard(self._transport)
 
     def pause_writing(self) -> None:

@@ -1,8 +1,8 @@
 """Calling other services for each request received: a small HTTP/1.1 client with kept connections.
 
-All calls of a request run at once and carry on its tracing headers, baggage and identity headers, as Bookinfo's
-services do. What became of each is reported in the words of `meshtest.traffic`; names are resolved by the system
-(so search domains hold) and remembered for a second.
+All calls of a request run at once and carry on its tracing headers, baggage and identity headers, as
+Bookinfo's services do. What became of each is reported in the words of `meshtest.traffic`; names are
+resolved by the system (so search domains hold) and remembered for a second.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Calls:
         for address in addresses:
             try:
                 _, client = await loop.create_connection(
-                    lambda address=address: Client(address),  # type: ignore[misc]  # mypy: lambda with a default
+                    lambda address=address: Client(address),
                     address,
                     target.port,
                     ssl=self._tls() if target.tls else None,

@@ -22,7 +22,8 @@ class TlsPort:
         if not certificate:
             certificate, key = throwaway(config)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # ssl reads certificates from files only
+        # ssl reads certificates from files only.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
             file.write(f"{certificate}\n{key}\n")
             file.flush()
             self.context.load_cert_chain(file.name)
@@ -61,7 +62,7 @@ def _told(certificate: Any) -> dict[str, Any] | None:
 
 def throwaway(config: Config) -> tuple[str, str]:
     """A self-signed certificate and its key as PEM, valid for the workload's name for a day."""
-    import datetime  # noqa: PLC0415 - only where TLS is spoken without a certificate of its own
+    import datetime as dt  # noqa: PLC0415 - only where TLS is spoken without a certificate of its own
 
     from cryptography import x509  # noqa: PLC0415 - likewise, and dear
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
@@ -69,18 +70,18 @@ def throwaway(config: Config) -> tuple[str, str]:
 
     workload, namespace = config.workload or "meshtest", config.namespace or "default"
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, workload)])
-    names = [x509.DNSName(each) for each in (workload, f"{workload}.{namespace}.svc.cluster.local", "localhost")]
+    hosts = (workload, f"{workload}.{namespace}.svc.cluster.local", "localhost")
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

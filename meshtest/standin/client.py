@@ -32,7 +32,7 @@ class Client(asyncio.Protocol):
         self._clear()
 
     async def ask(self, request: bytes) -> Response:
-        """Send a request and wait for its answer; a connection that ends before raises EOFError or OSError."""
+        """Send a request and wait for its answer; EOFError or OSError if the connection ends before."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
@@ -43,7 +43,7 @@ class Client(asyncio.Protocol):
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
         self.open = True
 

@@ -1,12 +1,16 @@
 """Per-request control, in the words of the Gateway API conformance suite's echo server.
 
-    ?delay=500ms                              wait before the answer (a Go duration)
-    ?uuid=U&succeedAfter=N[&responseCode=503] the first N requests of U fail: with that status, or, without one,
-            [&grpcStatus=14][&delayRetry=1s]  with a reset; delayRetry: wait before each failure
-    /status/418                               that status
-    ?grpcStatus=14                            gRPC: that status (meshtest's own)
-    X-Echo-Set-Header: name:value, ...        headers of the answer; a repeated name is joined by commas
-    X-Meshtest-Control: delay=1s&grpcStatus=5 the same as a query, for gRPC, whose paths have none (meshtest's own)
+    ?delay=500ms                        wait before the answer (a Go duration)
+    ?uuid=U&succeedAfter=N              the first N requests of U fail, with a reset of the connection,
+        [&responseCode=503]             or with that status,
+        [&delayRetry=1s]                after that long
+    /status/418                         that status
+    X-Echo-Set-Header: name:value, ...  headers of the answer; a repeated name is joined by commas
+
+meshtest's own, since gRPC has other statuses and no queries:
+
+    ?grpcStatus=14                      that gRPC status; with `succeedAfter`, of the failures only
+    X-Meshtest-Control: delay=1s&...    the same as a query
 
 Upstream: kubernetes-sigs/gateway-api-conformance-images, echo-basic. There, failures live below /retry/ only.
 """
@@ -24,8 +28,8 @@ if TYPE_CHECKING:
 SET_HEADER = "x-echo-set-header"
 CONTROL_HEADER = "x-meshtest-control"
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}  # noqa: RUF001 - Go takes both micro signs
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")  # noqa: RUF001 - as above
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _STATUS = re.compile(r"/status/(\d\d\d)")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "content-type"})

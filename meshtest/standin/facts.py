@@ -30,7 +30,7 @@ class TlsFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Who is at the other end; `prefix` is the part of every answer that does not change on this connection."""
+    """Who is at the other end; `prefix` is what all answers on this connection begin with."""
 
     peer: str
     port: int
@@ -42,7 +42,10 @@ class Connection:
 
 @dataclass(slots=True, kw_only=True)
 class Received:
-    """A request, as read. Not frozen: one is made per request on the hot path, and frozen costs a microsecond."""
+    """A request, as read.
+
+    Not frozen: one is made per request on the hot path, and HTTP/2 fills in the body when it has come.
+    """
 
     connection: Connection
     method: str

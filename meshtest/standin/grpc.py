@@ -1,9 +1,10 @@
 """gRPC: any method answers, one response per request message.
 
-The response message has the JSON description in field 1 (string); its `body` is the request message. Methods of
-`gateway_api_conformance.echo_basic.grpcecho.GrpcEcho` answer that service's EchoResponse, with the JSON in field 3,
-which its clients pass over (EchoThree is unimplemented, as upstream). `grpc.health.v1.Health` answers SERVING.
-Control: `control`, by the header X-Meshtest-Control; `responseCode` fails with that HTTP status.
+The response message has the JSON description in field 1 (string); its `body` is the request message.
+Methods of `gateway_api_conformance.echo_basic.grpcecho.GrpcEcho` answer that service's EchoResponse, with
+the JSON in field 3, which its clients pass over (EchoThree is unimplemented, as upstream).
+`grpc.health.v1.Health` answers SERVING. What `control` describes can be asked for by the header X-Meshtest-
+Control; `responseCode` is the HTTP status.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class GrpcCall:
             self._advance()
 
     def end(self) -> None:
-        """The client has sent everything."""
+        """Note that the client has sent everything."""
         self._ended = True
         self._advance()
 
@@ -87,7 +88,8 @@ class GrpcCall:
             self._answer(decision)
 
     def _refuse(self, status: int, decision: Decision) -> None:
-        headers = [*_headers(decision), ("grpc-status", str(status)), ("grpc-message", "by the stand-in service")]
+        trailers = [("grpc-status", str(status)), ("grpc-message", "by the stand-in service")]
+        headers = [*_headers(decision), *trailers]
         self._http2.send_headers(self._stream, headers, ended=True)
 
     def _answer(self, decision: Decision) -> None:
@@ -118,7 +120,8 @@ class GrpcCall:
             for value in values
         )
         context = _field(1, config.namespace.encode()) + _field(4, config.pod.encode())
-        return _field(1, received.path.encode()) + headers + _field(3, received.host.encode()) + _field(4, context)
+        method, authority = _field(1, received.path.encode()), _field(3, received.host.encode())
+        return method + headers + authority + _field(4, context)
 
 
 def _headers(decision: Decision) -> list[tuple[str, str]]:

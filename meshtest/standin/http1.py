@@ -1,9 +1,10 @@
 """HTTP/1.0 and HTTP/1.1: keep-alive, pipelining, chunked bodies, Expect, HEAD, Upgrade to WebSocket.
 
-The hot path (a request that asks for nothing special) runs from the socket's bytes to the answer's without a task,
-a future or a stream.
+The hot path (a request that asks for nothing special) runs from the socket's bytes to the answer's without a
+task, a future or a stream.
 """
 
+# ruff: noqa: D102 - the callbacks of asyncio and of httptools
 from __future__ import annotations
 
 import http
@@ -101,7 +102,8 @@ class Http1(Talk):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if "expect" in self._headers and self._headers["expect"][0].lower() == "100-continue" and self._task is None:
+        expected = self._headers.get("expect")
+        if expected is not None and expected[0].lower() == "100-continue" and self._task is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -132,32 +134,33 @@ class Http1(Talk):
             if len(self._queue) == _LONGEST_QUEUE:
                 self._transport.pause_reading()
             return
-        self._answer(received, keep)
+        self._answer(received, keep=keep)
 
     # Answers leave in the order of their requests.
 
-    def _answer(self, received: Received, keep: bool) -> None:
+    def _answer(self, received: Received, *, keep: bool) -> None:
         decision = self._service.decide(received)
         if isinstance(decision, Decision):
-            self._write(received, decision, keep)
+            self._write(received, decision, keep=keep)
         else:
-            self._task = self._service.spawn(self._answer_later(received, keep, decision))
+            self._task = self._service.spawn(self._answer_later(received, decision, keep=keep))
 
-    async def _answer_later(self, received: Received, keep: bool, pending: Awaitable[Decision]) -> None:
+    async def _answer_later(self, received: Received, pending: Awaitable[Decision], *, keep: bool) -> None:
         decision = await pending
         self._task = None
         if self._transport.is_closing():
             return
-        self._write(received, decision, keep)
+        self._write(received, decision, keep=keep)
         while self._queue and self._task is None and not self._transport.is_closing():
-            self._answer(*self._queue.popleft())
+            received, keep = self._queue.popleft()
+            self._answer(received, keep=keep)
         if self._task is None and not self._transport.is_closing():
             if self._closing:
                 self._transport.close()
             else:
                 self._transport.resume_reading()
 
-    def _write(self, received: Received, decision: Decision, keep: bool) -> None:
+    def _write(self, received: Received, decision: Decision, *, keep: bool) -> None:
         if decision.reset:
             self._closing = True
             reset(self._transport)
@@ -166,7 +169,7 @@ class Http1(Talk):
         if decision.status == 200 and keep and not decision.headers and received.protocol == "HTTP/1.1":
             head = _OK % len(body)
         else:
-            head = _head(decision, len(body), received, keep)
+            head = _head(decision, len(body), received, keep=keep)
         no_body = received.method == "HEAD" or decision.status in _NO_BODY
         self._transport.write(head if no_body else head + body)
         if not keep:
@@ -178,8 +181,10 @@ class Http1(Talk):
         self._closing = True
         if self._task is None:
             body = b'{"message":"malformed request"}'
-            self._transport.write(_status_line(status) + b"content-type: application/json\r\nconnection: close\r\n")
-            self._transport.write(b"content-length: %d\r\n\r\n%b" % (len(body), body))
+            head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(
+                body
+            )
+            self._transport.write(_status_line(status) + head + body)
             self._transport.close()
 
     def _upgrades(self) -> bool:
@@ -194,10 +199,14 @@ class Http1(Talk):
             return
         if self._upgrades() and self._task is None:
             self._become_websocket(rest)
-        elif self._parser.get_method() == b"CONNECT" or self._headers.keys() & {"content-length", "transfer-encoding"}:
+        elif self._parser.get_method() == b"CONNECT" or self._headers.keys() & {
+            "content-length",
+            "transfer-encoding",
+        }:
             # llhttp takes a body that follows for the other protocol's bytes.
             self._closing = True
-            self._transport.close() if self._task is None else None
+            if self._task is None:
+                self._transport.close()
         else:
             self._parser = httptools.HttpRequestParser(self)
             self.data_received(rest)
@@ -224,7 +233,7 @@ def _status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status} {reason}\r\n".encode()
 
 
-def _head(decision: Decision, size: int, received: Received, keep: bool) -> bytes:
+def _head(decision: Decision, size: int, received: Received, *, keep: bool) -> bytes:
     lines = [_status_line(decision.status)]
     lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in decision.headers]
     if decision.status not in _NO_BODY:

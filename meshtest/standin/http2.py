@@ -169,7 +169,7 @@ class Http2(Talk):
 
     def _take(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
-            self._begin(event.stream_id, event.headers)
+            self._begin(event.stream_id, event.headers)  # type: ignore[arg-type]  # decoded
         elif isinstance(event, DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             stream = self._incoming.get(event.stream_id)
@@ -216,7 +216,7 @@ class Http2(Talk):
 
     @contextmanager
     def _closed_meanwhile(self, stream: int) -> Iterator[None]:
-        """Pass over a stream that the client reset, or a connection that it ended, in bytes already read by h2."""
+        """Pass over what the client has reset or ended in bytes that h2 has read already."""
         try:
             yield
         except ProtocolError:

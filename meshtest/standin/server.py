@@ -1,13 +1,14 @@
 """The role: listens on every port of the workload until it is told to end.
 
-`main(config, sock)` is what the runtime calls in a forked child, inside the pod's network namespace; `warm()` may be
-called before forking, so that all children share what it imports.
+`main(config, sock)` is what the runtime calls in a forked child, inside the pod's network namespace; `warm()`
+may be called before forking, so that all children share what it imports.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import os
 import signal
 from functools import partial
@@ -35,9 +36,8 @@ _GRACE = 5.0
 
 def warm() -> None:
     """Import what the protocols need that are not imported yet; HTTP/1.1 and TCP are, with this module."""
-    import meshtest.standin.http2
-    import meshtest.standin.tls
-    import meshtest.standin.websocket  # noqa: F401
+    for name in ("http2", "tls", "websocket"):
+        importlib.import_module(f"meshtest.standin.{name}")
 
 
 def main(config: Mapping[str, Any], sock: socket.socket | None = None) -> int:
@@ -97,21 +97,19 @@ def _factory(service: Service, port: ListenPort) -> Factory:
     http1, http2, echo = partial(Http1, service), partial(_http2, service), partial(Echo, service)
     http: dict[Spoken, Factory] = {Spoken.HTTP1: http1, Spoken.HTTP2: http2, Spoken.OTHER: http1}
     anything: dict[Spoken, Factory] = {**http, Spoken.OTHER: echo}
-    match port.speaks:
-        case Speaks.TCP:
-            return echo
-        case Speaks.SERVER_FIRST:
-            return partial(ServerFirst, service)
-        case Speaks.H2C | Speaks.GRPC:
-            return http2
-        case Speaks.HTTP | Speaks.WEBSOCKET:
-            return partial(Sniff, service, http)
-        case Speaks.HTTPS:
-            return _TlsFactory(service, port, partial(Sniff, service, http))
-        case Speaks.TLS:
-            return _TlsFactory(service, port, partial(Sniff, service, anything))
-    tls = _TlsFactory(service, port, partial(Sniff, service, anything))
-    return partial(Sniff, service, {**anything, Spoken.TLS: tls})
+    any_tls = _TlsFactory(service, port, partial(Sniff, service, anything))
+    factories: dict[Speaks, Factory] = {
+        Speaks.AUTO: partial(Sniff, service, {**anything, Spoken.TLS: any_tls}),
+        Speaks.HTTP: partial(Sniff, service, http),
+        Speaks.WEBSOCKET: partial(Sniff, service, http),
+        Speaks.H2C: http2,
+        Speaks.GRPC: http2,
+        Speaks.TCP: echo,
+        Speaks.SERVER_FIRST: partial(ServerFirst, service),
+        Speaks.TLS: any_tls,
+        Speaks.HTTPS: _TlsFactory(service, port, partial(Sniff, service, http)),
+    }
+    return factories[port.speaks]
 
 
 def _http2(service: Service) -> asyncio.Protocol:

@@ -3,12 +3,13 @@
     protocol ──Received──► decide ──Decision──► describe ──JSON──► protocol
                              │ (at once, or after delays and calls to others)
 
-A description is one JSON object: `workload`, `namespace`, `pod`, `identity`, `peer` (address), `port`; of TLS `sni`,
-`alpn`, `tlsVersion`, `clientCertificate`; of the request `method`, `path`, `host`, `protocol`, `headers`,
-`peerIdentity`, `attempt`, `body` (base64) and `bodySize` if it has one; `calls` if it calls others.
+A description is one JSON object: `workload`, `namespace`, `pod`, `identity`, `peer` (address), `port`; of
+TLS `sni`, `alpn`, `tlsVersion`, `clientCertificate`; of the request `method`, `path`, `host`, `protocol`,
+`headers`, `peerIdentity`, `attempt`, `body` (base64) and `bodySize` if it has one; `calls` if it calls
+others.
 
-From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}` and POST /_meshtest/reset
-sets them to zero.
+From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}` and POST
+/_meshtest/reset sets them to zero.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from meshtest.standin.control import CONTROL_HEADER, SET_HEADER, BadControl, Failures, Wish, read_wish, set_headers
+from meshtest.standin.control import (
+    CONTROL_HEADER,
+    SET_HEADER,
+    BadControl,
+    Failures,
+    Wish,
+    read_wish,
+    set_headers,
+)
 from meshtest.standin.facts import TLS_FACTS, Connection, Decision, Received, TlsFacts
 
 if TYPE_CHECKING:
@@ -43,7 +52,7 @@ class Service:
     """One stand-in: who it is, what it counted, whom it calls.
 
     Args:
-        call: calls all others with the headers to pass on; returns their reports and whether all required answered.
+        call: calls all others with the headers to pass on; their reports, and whether all required answered.
     """
 
     def __init__(self, config: Config, call: Caller | None = None) -> None:
@@ -90,7 +99,8 @@ class Service:
         }
         facts.update(_tls_facts(transport.get_extra_info(TLS_FACTS)))
         prefix = self._encode(facts)[:-1] + ","
-        return Connection(peer=facts["peer"], port=port, local=peer[0] == "127.0.0.1", prefix=prefix, facts=facts)
+        local = peer[0] == "127.0.0.1"
+        return Connection(peer=facts["peer"], port=port, local=local, prefix=prefix, facts=facts)
 
     def count(self, path: str) -> None:
         """Note that it was called."""
@@ -162,14 +172,15 @@ class Service:
             headers=extra,
         )
         if self._call is not None:
-            return self._decide_calls(received, wish.delay, decision)
+            return self._decide_calls(self._call, received, wish.delay, decision)
         return _after(wish.delay, decision) if wish.delay else decision
 
-    async def _decide_calls(self, received: Received, delay: float, decision: Decision) -> Decision:
+    async def _decide_calls(
+        self, call: Caller, received: Received, delay: float, decision: Decision
+    ) -> Decision:
         if delay:
             await asyncio.sleep(delay)
-        assert self._call is not None
-        calls, answered = await self._call(received.headers)
+        calls, answered = await call(received.headers)
         return Decision(
             status=decision.status if answered else 502,
             grpc_status=decision.grpc_status if answered else 14,

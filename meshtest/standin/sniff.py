@@ -1,5 +1,6 @@
 """Finding out from the first bytes what a client speaks, and handing the connection on to that protocol."""
 
+# ruff: noqa: D102 - asyncio's callbacks
 from __future__ import annotations
 
 import asyncio
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _METHODS = (
-    b"GET POST PUT DELETE HEAD OPTIONS PATCH CONNECT TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK "
-    b"BIND REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE LINK UNLINK QUERY"
+    b"GET POST PUT DELETE HEAD OPTIONS PATCH CONNECT TRACE QUERY COPY LOCK MKCOL MOVE PROPFIND PROPPATCH "
+    b"SEARCH UNLOCK BIND REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE "
+    b"PURGE LINK UNLINK"
 ).split()
 _REQUEST = re.compile(rb"(?:%b) (?:/|\*|https?:)" % b"|".join(_METHODS))
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ \S+ HTTP/\d\.\d\r?\n")

@@ -1,11 +1,12 @@
 """Plain TCP: who answers, then the echo of what was sent.
 
-    tcp           the first bytes received are answered by one line of JSON, a description of the connection with
-                  `protocol: "TCP"` and `received` (how many first bytes), then by themselves; all others by
-                  themselves. Who only half-closes gets the line, too.
-    server-first  greets with `meshtest workload=W pod=P namespace=NS` before a byte is received; then echoes.
+- tcp: the first bytes received are answered by one line of JSON, the description of the connection with
+  `protocol: "TCP"` and `received` (how many first bytes), then by themselves; all others by themselves.
+  Who only half-closes gets the line, too.
+- server-first: greets with `meshtest workload=W pod=P namespace=NS` before a byte is received; then echoes.
 """
 
+# ruff: noqa: D102 - asyncio's callbacks
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

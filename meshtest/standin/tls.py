@@ -3,13 +3,14 @@
     socket transport ──data──► Tls ──SSLObject over memory──► inner protocol
                      ◄──write── Tls ◄──────── Inner (a transport) ◄──┘
 
-Bytes that were read before it was known to be TLS are fed in like all others, which asyncio's own TLS does not offer.
+Bytes read before it was known to be TLS are fed in like all others, which asyncio's own TLS does not offer.
 """
 
 # ruff: noqa: D102 - asyncio's callbacks
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,11 @@ class Inner(asyncio.Transport):
         return self._facts if name == TLS_FACTS else self._outer.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
+        assert isinstance(protocol, asyncio.Protocol)  # noqa: S101 - for the type checker
         self._tls.inside = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        assert self._tls.inside is not None
+        assert self._tls.inside is not None  # noqa: S101 - a transport is made with its protocol
         return self._tls.inside
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -101,7 +102,7 @@ class Tls(Talk):
             self._transport.close()
 
     def eof_received(self) -> bool | None:
-        return None if self.inside is None else self._eof()
+        return None if self.inside is None else self._eof(self.inside)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -123,10 +124,8 @@ class Tls(Talk):
 
     def end(self) -> None:
         """Say goodbye as TLS does, without waiting for the other side's."""
-        try:
+        with contextlib.suppress(ssl.SSLError):  # the client's close_notify is not here yet, or never comes
             self._ssl.unwrap()
-        except ssl.SSLError:
-            pass  # the client's close_notify is not here yet, or never comes
         self._flush()
         self._transport.close()
 
@@ -142,14 +141,13 @@ class Tls(Talk):
             data = self._ssl.read(_READ)
             if not data:
                 self._flush()
-                if not self._eof():
+                if not self._eof(self.inside):
                     self._transport.close()
                 return
             self.inside.data_received(data)
 
-    def _eof(self) -> bool:
-        assert self.inside is not None
-        keep = bool(self.inside.eof_received())
+    def _eof(self, inside: asyncio.Protocol) -> bool:
+        keep = bool(inside.eof_received())
         if not keep:
             self.end()
         return keep

@@ -34,7 +34,9 @@ class WebSocket(Talk):
         super().connection_made(transport)
         received = self._received
         headers = [
-            (name.encode(), value.encode("latin-1")) for name, values in received.headers.items() for value in values
+            (name.encode(), value.encode("latin-1"))
+            for name, values in received.headers.items()
+            for value in values
         ]
         self._service.count(received.path.partition("?")[0])
         try:

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("1m30s", 90.0), ("1.5s", 1.5), ("0", 0.0), (".5h", 1800.0), ("10us", 1e-5), ("-1s", 0.0)],
+    [
+        ("500ms", 0.5),
+        ("1m30s", 90.0),
+        ("1.5s", 1.5),
+        ("0", 0.0),
+        (".5h", 1800.0),
+        ("10us", 1e-5),
+        ("-1s", 0.0),
+    ],
 )
 def test_reads_go_durations(text: str, seconds: float) -> None:
     assert duration(text) == pytest.approx(seconds)
@@ -61,7 +69,8 @@ def test_fails_with_a_reset_where_no_status_is_asked_for(standin: StandIn) -> No
 
 def test_delays_only_the_failing_answers(standin: StandIn) -> None:
     begun = time.monotonic()
-    statuses = [standin.ask("/?uuid=a&succeedAfter=1&responseCode=500&delayRetry=150ms").status for _ in range(2)]
+    asked = "/?uuid=a&succeedAfter=1&responseCode=500&delayRetry=150ms"
+    statuses = [standin.ask(asked).status for _ in range(2)]
     assert statuses == [500, 200]
     assert 0.15 <= time.monotonic() - begun < 1
 
@@ -101,7 +110,8 @@ def test_counts_calls_for_who_asks_from_inside(standin: StandIn) -> None:
 
 
 def test_tells_no_counts_to_the_sidecar_and_others(standin: StandIn) -> None:
-    with socket.create_connection(("127.0.0.1", standin.port), timeout=5, source_address=("127.0.0.6", 0)) as sock:
+    there, sidecar = ("127.0.0.1", standin.port), ("127.0.0.6", 0)
+    with socket.create_connection(there, timeout=5, source_address=sidecar) as sock:
         sock.sendall(b"GET /_meshtest/calls HTTP/1.1\r\nhost: a\r\n\r\n")
         assert b'"path":"/_meshtest/calls"' in sock.recv(65536)
     assert standin.ask("/_meshtest/calls").told["total"] == 1

@@ -49,7 +49,10 @@ def test_who_only_half_closes_gets_the_line(start: Start) -> None:
 
 def test_server_first_greets_before_anything_is_sent(start: Start) -> None:
     standin = start(ports=[{"port": 0, "protocol": "server-first"}])
-    with socket.create_connection(("127.0.0.1", standin.port), timeout=10) as sock, sock.makefile("rb") as file:
+    with (
+        socket.create_connection(("127.0.0.1", standin.port), timeout=10) as sock,
+        sock.makefile("rb") as file,
+    ):
         assert file.readline() == b"meshtest workload=ratings-v1 pod=ratings-v1-0 namespace=default\n"
         sock.sendall(b"hello")
         assert file.read(5) == b"hello"
@@ -61,7 +64,10 @@ def test_an_automatic_port_echoes_what_is_no_protocol(standin: StandIn, sent: by
 
 
 def test_an_ambiguous_beginning_that_stays_so_is_echoed(standin: StandIn) -> None:
-    with socket.create_connection(("127.0.0.1", standin.port), timeout=10) as sock, sock.makefile("rb") as file:
+    with (
+        socket.create_connection(("127.0.0.1", standin.port), timeout=10) as sock,
+        sock.makefile("rb") as file,
+    ):
         sock.sendall(b"GET")
         assert json.loads(file.readline())["received"] == 3
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from wsproto import ConnectionType, WSConnection
@@ -22,6 +21,8 @@ from wsproto.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from suites.unit.standin.conftest import StandIn, Start
 
 
@@ -32,7 +33,8 @@ class Talker:
         self._sock = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._websocket = WSConnection(ConnectionType.CLIENT)
         self._events = self._receive()
-        self.send(Request(host="ws.example", target="/chat?room=1", subprotocols=request.get("subprotocols", [])))
+        subprotocols = request.get("subprotocols", [])
+        self.send(Request(host="ws.example", target="/chat?room=1", subprotocols=subprotocols))
 
     def send(self, event: Event) -> None:
         self._sock.sendall(self._websocket.send(event))
@@ -40,7 +42,7 @@ class Talker:
     def next(self) -> Event:
         return next(self._events)
 
-    def message(self) -> str | bytes:
+    def message(self) -> Any:
         """The next message, whole."""
         parts = []
         for event in self._events:
