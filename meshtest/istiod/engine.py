@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import EngineError, RuntimeFailure
+from meshtest.mesh.model import ObjectRef
 from meshtest.wire import Channel, RemoteError
 
 if TYPE_CHECKING:
@@ -34,19 +35,6 @@ SWITCHES = {
     "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS": "true",
 }
 """What istiod's own tests and stock Envoy need; read by istiod before its `main` runs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class ObjectRef:
-    """The name of an object."""
-
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +122,7 @@ class Engine:
         """Change objects, proxies or mesh configuration; wholly, or not at all (Rejected, EnginePanic)."""
         fields: dict[str, Any] = {
             "set": list(set),
-            "delete": [_ref_json(ref) for ref in delete],
+            "delete": [ref.to_dict() for ref in delete],
             "removeProxies": list(remove_proxies),
             "meshConfig": mesh_config,
         }
@@ -213,7 +201,3 @@ def ref_of_json(item: Mapping[str, Any]) -> ObjectRef:
     return ObjectRef(
         api_version=item["apiVersion"], kind=item["kind"], namespace=item["namespace"], name=item["name"]
     )
-
-
-def _ref_json(ref: ObjectRef) -> dict[str, str]:
-    return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}

@@ -33,6 +33,7 @@ type engine struct {
 	objects    map[reference]*object
 	proxies    map[string]*proxy
 	generation int
+	timings    map[string]float64 // of the last update, in milliseconds
 }
 
 func newEngine(judge *judge) *engine {
@@ -81,6 +82,7 @@ func (e *engine) update(request *updateRequest) (made *answer, err error) {
 	made.Timings = map[string]float64{
 		"judge": judged - start, "istiod": settled - judged, "generate": milliseconds() - settled, "total": milliseconds() - start,
 	}
+	e.timings = made.Timings
 	return made, nil
 }
 
@@ -157,7 +159,7 @@ func (e *engine) apply(planned *plan) error {
 	if planned.mesh != nil {
 		e.world.close()
 		e.world = newWorld(planned.mesh)
-		if err := e.fill(planned); err != nil {
+		if err := e.fill(); err != nil {
 			return err
 		}
 		for _, p := range planned.proxies {
@@ -180,7 +182,7 @@ func (e *engine) apply(planned *plan) error {
 }
 
 // fill hands the accepted objects to a new istiod.
-func (e *engine) fill(*plan) error {
+func (e *engine) fill() error {
 	count := 0
 	for _, o := range e.objects {
 		if err := e.world.set(o); err != nil {
@@ -289,7 +291,7 @@ func (e *engine) commit(planned *plan, states map[string]*resources) *answer {
 func (e *engine) restore() {
 	e.world.close()
 	e.world = newWorld(e.mesh)
-	if err := e.fill(nil); err != nil {
+	if err := e.fill(); err != nil {
 		panic(err) // it accepted the same before
 	}
 	for _, p := range e.proxies {

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // message is one finding about one object.
 type message struct {
@@ -26,5 +30,6 @@ func rejection(messages []message) error {
 	if said == nil {
 		return nil
 	}
+	slices.SortStableFunc(messages, func(a, b message) int { return cmp.Compare(a.Level, b.Level) }) // errors first
 	return &failure{Kind: "Rejected", Message: strings.Join(said, "\n"), Messages: messages}
 }

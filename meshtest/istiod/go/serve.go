@@ -98,14 +98,14 @@ func (e *engine) answer(text []byte) (any, [][]byte) {
 }
 
 func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
+	var wanted updateRequest
+	if err := json.Unmarshal(text, &wanted); err != nil {
+		return nil, nil, &failure{Kind: "Request", Message: err.Error()}
+	}
 	switch op {
 	case "ping":
 		return reply{"versions": versions()}, nil, nil
 	case "update":
-		var wanted updateRequest
-		if err := json.Unmarshal(text, &wanted); err != nil {
-			return nil, nil, err
-		}
 		made, err := e.update(&wanted)
 		if err != nil {
 			return nil, nil, err
@@ -114,12 +114,15 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 			"proxies": made.Proxies, "messages": made.Messages, "generation": made.Generation, "timings": made.Timings,
 		}, made.payload, nil
 	case "validate":
-		var wanted updateRequest
-		if err := json.Unmarshal(text, &wanted); err != nil {
-			return nil, nil, err
-		}
 		_, messages := e.judge.admitAll(wanted.Set)
 		return reply{"messages": append([]message{}, messages...)}, nil, nil
+	case "analyze":
+		messages, err := e.analyze(wanted.Set)
+		return reply{"messages": messages}, nil, err
+	case "status":
+		return reply{"objects": e.status()}, nil, nil
+	case "timings":
+		return reply{"timings": e.timings}, nil, nil
 	default:
 		return nil, nil, &failure{Kind: "Request", Message: "unknown op " + op}
 	}
