@@ -1,1 +1,1 @@
-"""Envoy: its binary, its bootstrap, what meshtest adds to istiod's configuration, and the server that delivers it."""
+"""Envoy: its binary and bootstrap, what meshtest adds to istiod's configuration, its delivery."""

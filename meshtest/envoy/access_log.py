@@ -1,7 +1,7 @@
 """The access log that every listener, HTTP connection manager and TCP proxy writes as evidence.
 
-One JSON object per HTTP request or TCP connection, into a FIFO that meshtest reads. Connections that no filter
-chain took, and those whose TLS handshake failed, are known to the listener only; it logs these and no others.
+One JSON object per HTTP request or TCP connection, into a FIFO that meshtest reads. Connections that no
+filter chain took, and those whose TLS handshake failed, only the listener knows; it logs these and no others.
 """
 
 from __future__ import annotations

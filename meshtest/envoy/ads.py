@@ -2,7 +2,7 @@
 
     Envoy ──subscribe──► Stream ──answer──► Envoy ──ACK | NACK (with its reason)──► Stream
 
-A `Proxy` outlives its streams: it holds what its Envoy shall have. After a reconnect Envoy says which versions it
+A `Proxy` outlives its streams: it holds what its Envoy shall have. After a reconnect Envoy says what it
 has, and gets the difference.
 """
 
@@ -89,7 +89,7 @@ class Stream:
 
     def complete(self) -> bool:
         """Whether everything that was sent is acknowledged, listeners included."""
-        return not self.pending and WILDCARD_KINDS <= self.subscriptions.keys()
+        return not self.pending and self.subscriptions.keys() >= WILDCARD_KINDS
 
     async def responses(self) -> AsyncIterator[discovery_pb2.DeltaDiscoveryResponse]:
         """What goes out, until `close`."""
@@ -190,7 +190,9 @@ class Stream:
         kind, names = self.pending.pop(request.response_nonce, ("", ()))
         if request.HasField("error_detail"):
             said = request.error_detail.message
-            self._proxy.refusals.append(Refusal(pod=self._proxy.context.pod, kind=kind, names=names, said=said))
+            self._proxy.refusals.append(
+                Refusal(pod=self._proxy.context.pod, kind=kind, names=names, said=said)
+            )
 
 
 class Proxies:
@@ -233,7 +235,9 @@ async def _read(requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], st
         stream.close()
 
 
-def apply_changes(proxy: Proxy, fresh: dict[str, dict[str, Resource]], removed: Iterable[tuple[str, str]]) -> Changes:
+def apply_changes(
+    proxy: Proxy, fresh: dict[str, dict[str, Resource]], removed: Iterable[tuple[str, str]]
+) -> Changes:
     """Take new resources into what a proxy shall have; says what really changed."""
     changes = Changes()
     for kind, named in fresh.items():
@@ -242,7 +246,7 @@ def apply_changes(proxy: Proxy, fresh: dict[str, dict[str, Resource]], removed: 
             before = known.get(name)
             known[name] = resource
             if before is None or before.version != resource.version:
-                changes.set.setdefault(kind, set()).add(name)
+                changes.changed.setdefault(kind, set()).add(name)
     for kind, name in removed:
         if proxy.resources.get(kind, {}).pop(name, None) is not None:
             changes.removed.setdefault(kind, set()).add(name)

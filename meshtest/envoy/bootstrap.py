@@ -93,6 +93,7 @@ def bootstrap(
     """The bootstrap of a pod's Envoy as JSON.
 
     Args:
+        pod: whose Envoy it is.
         directory: where the control plane's socket is and the pod's own sockets will be.
         metadata: `node_metadata(pod)` unless given.
         socket_mark: SO_MARK on what Envoy sends; None where Envoy may not set it.
@@ -118,7 +119,9 @@ def bootstrap(
     }
     if readiness is not None:
         address = {"socket_address": {"address": readiness[0], "port_value": readiness[1]}}
-        config["static_resources"]["listeners"].append(_answering("readiness", address, path="/healthz/ready"))
+        config["static_resources"]["listeners"].append(
+            _answering("readiness", address, path="/healthz/ready")
+        )
     if socket_mark is not None:
         config["cluster_manager"] = {"upstream_bind_config": {"socket_options": [_mark(socket_mark)]}}
     if allow is not None:
@@ -127,7 +130,7 @@ def bootstrap(
 
 
 def _node(pod: Pod, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    region, zone, sub_zone = (pod.locality.split("/") + ["", "", ""])[:3]
+    region, zone, sub_zone = [*pod.locality.split("/"), "", "", ""][:3]
     locality = {"region": region, "zone": zone, "sub_zone": sub_zone}
     return {
         "id": pod.node_id,
@@ -180,7 +183,8 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
         },
         "circuit_breakers": {
             "thresholds": [
-                {"priority": priority, **dict.fromkeys(bounds, _UNLIMITED)} for priority in ("DEFAULT", "HIGH")
+                {"priority": priority, **dict.fromkeys(bounds, _UNLIMITED)}
+                for priority in ("DEFAULT", "HIGH")
             ]
         },
         "typed_extension_protocol_options": {
@@ -195,7 +199,9 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
 def _answering(name: str, address: dict[str, Any], *, path: str | None = None) -> dict[str, Any]:
     """A listener that answers 200 by itself: one round trip on it goes through the worker thread."""
     match = {"path": path} if path else {"prefix": "/"}
-    hosts = [{"name": name, "domains": ["*"], "routes": [{"match": match, "direct_response": {"status": 200}}]}]
+    hosts = [
+        {"name": name, "domains": ["*"], "routes": [{"match": match, "direct_response": {"status": 200}}]}
+    ]
     manager = {
         "@type": _MANAGER,
         "stat_prefix": name,

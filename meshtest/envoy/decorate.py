@@ -1,6 +1,6 @@
-"""What meshtest adds to istiod's configuration: evidence and faults; what it takes away: Istio's own Envoy filters.
+"""What meshtest adds to istiod's configuration (evidence, faults) and takes away (Istio's own Envoy filters).
 
-    bytes of one resource ──► decorated bytes           a pure function; no policy is made or changed here
+Bytes of one resource go in and decorated bytes come out: a pure function. No policy is made or changed here.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def _network_filter(
         config.value = proxy.SerializeToString(deterministic=True)
 
 
-def _http(manager: hcm_pb2.HttpConnectionManager, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]) -> None:
+def _http(
+    manager: hcm_pb2.HttpConnectionManager, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]
+) -> None:
     manager.access_log.append(evidence.http)
     for http_filter in manager.http_filters:
         if http_filter.name == alpn.NAME:

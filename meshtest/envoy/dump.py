@@ -1,7 +1,7 @@
 """Envoy's resources as JSON, for people who want to read them.
 
-Protobuf's JSON form needs the descriptor of every message that is packed inside; they are imported as they turn
-up, since there are a thousand of them.
+Protobuf's JSON form needs the descriptor of every message that is packed inside; they are imported as they
+turn up, since there are a thousand of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The three HTTP filters by which marked requests meet their fault, right before the router of inbound chains.
+"""The three HTTP filters by which marked requests meet their fault, before the router of inbound chains.
 
     Lua: which marks hit here? ──headers──► Envoy's fault filter ──► headers removed again ──► router
 

@@ -4,8 +4,8 @@
                             then: nothing warming, nothing draining, one round trip through the worker thread
 
 An acknowledgement comes from Envoy's main thread. Its worker may still hold the old configuration, and pooled
-connections stay with the filter chain that accepted them until it is drained: only after both is no request left
-that could meet the old policy.
+connections stay with the filter chain that accepted them until it is drained: only after both is no request
+left that could meet the old policy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _GAUGES = (
     "listener_manager.total_listeners_draining",
     "listener_manager.total_filter_chains_draining",
 )
-_QUERY = "/stats?filter=^(cluster_manager\\.warming_clusters|listener_manager\\.total_(listeners_(warming|draining)|filter_chains_draining))$"
+_QUERY = f"/stats?filter=^({'|'.join(_GAUGES)})$".replace(".", "\\.")
 _STEP = 0.001
 
 
@@ -70,7 +70,7 @@ class Envoy:
             await self._acknowledged(deadline)
 
     async def through_worker(self, deadline: float) -> None:
-        """One round trip through its worker thread, behind everything that the main thread has posted to it."""
+        """One round trip through its worker thread, behind all that the main thread has posted to it."""
         await self._retrying(self._probe, "/", deadline)
 
     async def explained(self, refusals: Sequence[Refusal]) -> list[Refusal]:
@@ -97,7 +97,7 @@ class Envoy:
     def _resend_endpoints(self, changes: Changes) -> None:
         """A changed cluster warms until its endpoints come again (istiod names both alike)."""
         if self.proxy.stream is not None:
-            self.proxy.stream.forget("EDS", changes.set.get("CDS", ()))
+            self.proxy.stream.forget("EDS", changes.changed.get("CDS", ()))
 
     async def _acknowledged(self, deadline: float) -> None:
         if not await self.proxy.signal.until(self.proxy.settled, deadline):
@@ -127,7 +127,9 @@ class Envoy:
                 answer = await asyncio.wait_for(client.ask(target), max(remaining, 0.001))
             except (OSError, asyncio.IncompleteReadError) as exc:
                 if remaining <= 0:
-                    raise RuntimeFailure(f"{self.proxy.context.pod}: its Envoy does not answer: {exc}") from exc
+                    raise RuntimeFailure(
+                        f"{self.proxy.context.pod}: its Envoy does not answer: {exc}"
+                    ) from exc
                 await asyncio.sleep(_STEP)
             else:
                 return answer.body

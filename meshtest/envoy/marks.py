@@ -32,7 +32,7 @@ class FaultMark:
     path: str = ""
     """`=/exact` or `^/prefix`, matched without the query; empty for all."""
     actions: tuple[str, ...] = ()
-    """`abort:503` (HTTP status), `grpc:14` (gRPC status), `delay:2000` (ms), `rate:64` (KiB/s of the response)."""
+    """`abort:503` (HTTP), `grpc:14` (gRPC status), `delay:2000` (ms), `rate:64` (KiB/s of the response)."""
 
 
 def baggage_member(mark: FaultMark) -> str:

@@ -6,7 +6,7 @@ authority nobody trusts, and certificates that sign themselves.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -102,7 +102,7 @@ class Authorities:
         not_after: float = _DAY,
         dns: tuple[str, ...] = (),
     ) -> Certificate:
-        """A certificate by one of the signers; its `root` is always the mesh's, which its holder goes on trusting."""
+        """A certificate by one of the signers; its `root` is the mesh's, which its holder goes on trusting."""
         authority = self.unknown if signer is Signer.UNKNOWN else self.mesh
         issued = authority.issue(
             spiffe, not_before=not_before, not_after=not_after, dns=dns, self_signed=signer is Signer.SELF
@@ -114,7 +114,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
-    window: tuple[datetime.datetime, datetime.datetime],
+    window: tuple[dt.datetime, dt.datetime],
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -127,9 +127,9 @@ def _builder(
     )
 
 
-def _window(not_before: float, not_after: float) -> tuple[datetime.datetime, datetime.datetime]:
-    now = datetime.datetime.now(datetime.UTC)
-    return now + datetime.timedelta(seconds=not_before), now + datetime.timedelta(seconds=not_after)
+def _window(not_before: float, not_after: float) -> tuple[dt.datetime, dt.datetime]:
+    now = dt.datetime.now(dt.UTC)
+    return now + dt.timedelta(seconds=not_before), now + dt.timedelta(seconds=not_after)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

@@ -58,17 +58,7 @@ class ControlPlane:
 
     async def _proxies(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         for told in frame.header.get("proxies", ()):
-            context = decorate.Context(
-                self.directory, told["pod"], told["workload"], gateway=told.get("kind") == "gateway"
-            )
-            Path(script_path(self.directory, context.pod)).write_text(
-                script(context.pod, context.workload), encoding="utf-8"
-            )
-            proxy = self.proxies.by_id.setdefault(told["id"], Proxy(context))
-            self._envoys.setdefault(told["id"], Envoy(proxy, self.directory))
-            if self._identities.get(told["id"]) != told["identity"]:
-                self._identities[told["id"]] = told["identity"]
-                self._certify(told["id"], told["identity"])
+            self._meet(told)
         for node in frame.header.get("remove", ()):
             self.proxies.by_id.pop(node, None)
             self._identities.pop(node, None)
@@ -76,6 +66,20 @@ class ControlPlane:
                 envoy.close()
         self.proxies.arrived.notify()
         return {"proxies": len(self.proxies.by_id), "root": self._authorities.mesh.root}, b""
+
+    def _meet(self, told: Mapping[str, Any]) -> None:
+        """Take in a proxy, new or known; a certificate is made when its identity is new."""
+        node, identity = str(told["id"]), str(told["identity"])
+        if node not in self._envoys:
+            gateway = told.get("kind") == "gateway"
+            context = decorate.Context(self.directory, told["pod"], told["workload"], gateway=gateway)
+            marks = Path(script_path(self.directory, context.pod))
+            marks.write_text(script(context.pod, context.workload), encoding="utf-8")
+            self.proxies.by_id[node] = Proxy(context)
+            self._envoys[node] = Envoy(self.proxies.by_id[node], self.directory)
+        if self._identities.get(node) != identity:
+            self._identities[node] = identity
+            self._certify(node, identity)
 
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         begun = time.perf_counter()
@@ -146,7 +150,7 @@ class ControlPlane:
         return {}, b""
 
     def _put_secret(self, node: str, name: str, value: bytes) -> None:
-        """Over both ways: istiod's configuration asks for credentials over ADS, for identities over `sds-grpc`."""
+        """Both ways: istiod's configuration asks for credentials over ADS, for identities over `sds-grpc`."""
         self.secrets.put(node, name, value)
         for other, proxy in self.proxies.by_id.items():
             if node in (other, sds.EVERYBODY):
@@ -170,7 +174,7 @@ class ControlPlane:
         return {}, b""
 
     async def _reconnect(self, node: str, deadline: float) -> None:
-        """Have an Envoy open every mesh connection anew: what is pooled was authenticated by the old certificate."""
+        """Have an Envoy open every mesh connection anew: pooled ones belong to the old certificate."""
         proxy = self.proxies.by_id[node]
         proxy.context = decorate.next_generation(proxy.context)
         fresh: dict[str, dict[str, Resource]] = {}
@@ -184,7 +188,9 @@ class ControlPlane:
 
     async def _issue(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
-        issued = self._authorities.issue(str(header["spiffe"]), dns=tuple(header.get("dns", ())), **_terms(header))
+        issued = self._authorities.issue(
+            str(header["spiffe"]), dns=tuple(header.get("dns", ())), **_terms(header)
+        )
         return {"cert": issued.certificate, "key": issued.key, "ca": issued.root}, b""
 
     async def _admin(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
@@ -200,7 +206,10 @@ class ControlPlane:
         proxy = self.proxies.by_id[str(frame.header["proxy"])]
         raw = bool(frame.header.get("raw"))
         dumped = {
-            kind: {name: to_json(kind, found.raw if raw else found.value) for name, found in sorted(named.items())}
+            kind: {
+                name: to_json(kind, found.raw if raw else found.value)
+                for name, found in sorted(named.items())
+            }
             for kind, named in proxy.resources.items()
             if kind != "SDS"
         }
@@ -243,4 +252,3 @@ def _secret_messages(name: str, pem: Mapping[str, str]) -> list[tuple[str, bytes
         root = name if not pem.get("cert") else f"{name}-cacert"
         found.append((root, sds.root_secret(root, pem["ca"])))
     return found
-

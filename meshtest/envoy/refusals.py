@@ -1,6 +1,6 @@
 """What an Envoy says when it refuses (NACKs) a resource, made readable.
 
-Envoy quotes the whole message before its reason and cuts the text at 4 KiB; its admin interface keeps all of it.
+Envoy quotes the whole message before its reason and cuts the text at 4 KiB; its admin interface keeps it all.
 """
 
 from __future__ import annotations

@@ -42,19 +42,19 @@ class Resource:
 class Changes:
     """Names whose resource changed, by kind."""
 
-    set: dict[str, set[str]] = field(default_factory=dict)
+    changed: dict[str, set[str]] = field(default_factory=dict)
     removed: dict[str, set[str]] = field(default_factory=dict)
 
     def touches(self, *kinds: str) -> bool:
         """Whether any resource of these kinds changed."""
-        return any(self.set.get(kind) or self.removed.get(kind) for kind in kinds)
+        return any(self.changed.get(kind) or self.removed.get(kind) for kind in kinds)
 
     def sets(self, kind: str) -> bool:
         """Whether a resource of this kind is new or changed."""
-        return bool(self.set.get(kind))
+        return bool(self.changed.get(kind))
 
     def __bool__(self) -> bool:
-        return any(self.set.values()) or any(self.removed.values())
+        return any(self.changed.values()) or any(self.removed.values())
 
 
 def message(
@@ -62,7 +62,9 @@ def message(
 ) -> discovery_pb2.DeltaDiscoveryResponse:
     """A delta response with these resources."""
     url = TYPE_URLS[kind]
-    response = discovery_pb2.DeltaDiscoveryResponse(type_url=url, nonce=nonce, removed_resources=sorted(removed))
+    response = discovery_pb2.DeltaDiscoveryResponse(
+        type_url=url, nonce=nonce, removed_resources=sorted(removed)
+    )
     for name, resource in resources:
         added = response.resources.add(name=name, version=resource.version)
         added.resource.type_url = url

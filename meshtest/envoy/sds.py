@@ -1,7 +1,7 @@
-"""Secrets: every proxy's identity and the mesh's root, delivered by SDS as istiod's configuration asks for them.
+"""Secrets: every proxy's identity and the mesh's root, delivered by SDS as istiod's configuration asks.
 
-Envoy opens one stream per secret. A secret that is not there is not answered for: Envoy goes on waiting, as it
-does when Istio's agent has none.
+Envoy opens one stream per secret. A secret that is not there is not answered for: Envoy goes on waiting, as
+it does when Istio's agent has none.
 """
 
 from __future__ import annotations
@@ -129,4 +129,6 @@ def identity_secret(name: str, certificate: str, key: str) -> bytes:
 def root_secret(name: str, root: str) -> bytes:
     """What certificates are verified by."""
     context = common_pb2.CertificateValidationContext(trusted_ca=base_pb2.DataSource(inline_string=root))
-    return bytes(secret_pb2.Secret(name=name, validation_context=context).SerializeToString(deterministic=True))
+    return bytes(
+        secret_pb2.Secret(name=name, validation_context=context).SerializeToString(deterministic=True)
+    )

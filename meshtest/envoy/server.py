@@ -1,4 +1,4 @@
-"""The control plane's process: ADS and SDS for every Envoy, and the operations that pytest's process asks for.
+"""The control plane's process: ADS and SDS for every Envoy, and the operations that pytest's process asks.
 
 Envoys are started when the socket accepts, so it is opened before anything heavy is imported.
 """
@@ -38,7 +38,7 @@ async def _serve(config: dict[str, Any], sock: socket.socket) -> None:
 
     control = Plane(config["directory"])
     plane.set_result(control)
-    sock.setblocking(False)
+    sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 20)
     await wire.serve(reader, writer, control.handle)
     await server.stop(grace=None)

@@ -1,4 +1,4 @@
-"""A bench of real Envoys on loopback: a caller, a callee and an application, served by the real control plane."""
+"""A bench of real Envoys on loopback: a caller, a callee, an application, and the real control plane."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - http.server's name
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -179,7 +179,9 @@ class Bench:
     def start(self, one: Pod) -> None:
         config = self.directory / f"{one.name}.json"
         may_mark = os.geteuid() == 0
-        text = bootstrap(one, directory=str(self.directory), readiness=None, **({} if may_mark else {"socket_mark": None}))
+        text = bootstrap(
+            one, directory=str(self.directory), readiness=None, **({} if may_mark else {"socket_mark": None})
+        )
         config.write_text(text, encoding="utf-8")
         with (self.directory / f"{one.name}.err").open("ab") as err:
             self._envoys[one.key] = subprocess.Popen(arguments(str(find_envoy()), str(config)), stderr=err)
@@ -222,7 +224,7 @@ class Bench:
     def line(self, one: Pod, number: int = -1, *, at_least: int = 1) -> dict[str, Any]:
         """One line, waited for."""
         found = wait_until(
-            lambda: (lines := self.lines(one)) and len(lines) >= at_least and lines,
+            lambda: found if len(found := self.lines(one)) >= at_least else None,
             5,
             lambda: f"{len(self.lines(one))} access log lines, wanted {at_least}",
         )
@@ -235,7 +237,11 @@ class Bench:
         self._close()
 
 
-_SERVE = "import socket, sys; from meshtest.envoy.server import main; sys.exit(main({'directory': sys.argv[1]}, socket.socket(fileno=int(sys.argv[2]))))"
+_SERVE = """
+import socket, sys
+from meshtest.envoy.server import main
+sys.exit(main({"directory": sys.argv[1]}, socket.socket(fileno=int(sys.argv[2]))))
+"""
 
 
 @pytest.fixture
@@ -248,7 +254,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     theirs.close()
     reader, writer = ours.makefile("rb"), ours.makefile("wb")
     channel = Channel("control plane", reader, writer)
-    wait_until(lambda: (directory / "xds.sock").exists(), 20, lambda: "the control plane does not listen")
+    wait_until((directory / "xds.sock").exists, 20, lambda: "the control plane does not listen")
 
     def close() -> None:
         ours.shutdown(socket.SHUT_RDWR)
@@ -291,7 +297,12 @@ class Pair:
 
     def network_rbac(self, action: str) -> dict[str, Any]:
         """A TCP authorization filter as istiod writes it."""
-        policies = {"ns[default]-policy[locked]-rule[0]": {"permissions": [{"any": True}], "principals": [{"any": True}]}}
+        policies = {
+            "ns[default]-policy[locked]-rule[0]": {
+                "permissions": [{"any": True}],
+                "principals": [{"any": True}],
+            }
+        }
         rules = {"action": action, "policies": policies}
         kind = "extensions.filters.network.rbac.v3.RBAC"
         return named("envoy.filters.network.rbac", kind, stat_prefix="tcp.", rules=rules)
@@ -335,7 +346,10 @@ class Pair:
                 "name": "tcp",
             },
             {
-                "filter_chain_match": {"transport_protocol": "raw_buffer", "source_prefix_ranges": [_everybody()]},
+                "filter_chain_match": {
+                    "transport_protocol": "raw_buffer",
+                    "source_prefix_ranges": [_everybody()],
+                },
                 "filters": [http],
                 "name": "plain",
             },
@@ -390,7 +404,11 @@ class Pair:
 
     def route(self, **action: Any) -> tuple[str, dict[str, Any]]:
         """The caller's route, with retries as istiod writes them."""
-        retry = {"retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", "num_retries": 2, "retriable_status_codes": [503]}
+        retry = {
+            "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+            "num_retries": 2,
+            "retriable_status_codes": [503],
+        }
         route = {
             "name": "default",
             "match": {"prefix": "/"},
@@ -413,9 +431,14 @@ class Pair:
             "connect_timeout": "1s",
             "eds_cluster_config": {"eds_config": ads},
             "transport_socket": named(
-                "tls", "extensions.transport_sockets.tls.v3.UpstreamTlsContext", common_tls_context=tls, sni="callee"
+                "tls",
+                "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                common_tls_context=tls,
+                sni="callee",
             ),
-            "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
+            },
             **fields,
         }
 
@@ -430,7 +453,9 @@ class Pair:
             self.bench.envoy(one)
         self.bench.update((self.caller, self.outbound()), (self.callee, [self.local(), self.inbound()]))
 
-    def get(self, path: str = "/", *, port: int = 0, method: str = "GET", **headers: str) -> tuple[int, str, dict[str, str]]:
+    def get(
+        self, path: str = "/", *, port: int = 0, method: str = "GET", **headers: str
+    ) -> tuple[int, str, dict[str, str]]:
         """One request on a connection of its own: status, body, headers."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.outbound_port, timeout=10)
         try:

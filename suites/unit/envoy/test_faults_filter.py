@@ -13,7 +13,9 @@ ABORT = ("abort:503",)
 CALLEE = ("default/callee",)
 
 
-def send(mesh: Pair, *marks: FaultMark, path: str = "/ratings/0?x=1", method: str = "GET", **headers: str) -> Any:
+def send(
+    mesh: Pair, *marks: FaultMark, path: str = "/ratings/0?x=1", method: str = "GET", **headers: str
+) -> Any:
     baggage = ",".join(("meshtest=7", *(baggage_member(mark) for mark in marks), "other=1"))
     return mesh.get(path, method=method, baggage=baggage, **headers)
 
@@ -32,7 +34,10 @@ def test_first_attempt_only_is_mended_by_the_callers_retry(mesh: Pair) -> None:
     assert status == 200
     assert mesh.bench.line(mesh.caller)["attempts"] == 2
     mesh.bench.line(mesh.callee, at_least=2)
-    assert [(line["attempt"], line["faults"]) for line in mesh.bench.lines(mesh.callee)] == [("1", "f1"), ("2", None)]
+    assert [(line["attempt"], line["faults"]) for line in mesh.bench.lines(mesh.callee)] == [
+        ("1", "f1"),
+        ("2", None),
+    ]
 
 
 def test_two_attempts_of_three(mesh: Pair) -> None:
@@ -113,6 +118,8 @@ def test_applications_see_the_baggage_but_no_fault_headers(mesh: Pair) -> None:
     assert not [name for name in received if "fault" in name]
 
 
-@pytest.mark.parametrize("baggage", ["mtf.", "mtf.x", "mtf.x=", "mtf.x=%7C", "mtf.x=a|b", "=,=,;", "mtf.x=%zz;p=1"])
+@pytest.mark.parametrize(
+    "baggage", ["mtf.", "mtf.x", "mtf.x=", "mtf.x=%7C", "mtf.x=a|b", "=,=,;", "mtf.x=%zz;p=1"]
+)
 def test_malformed_marks_are_ignored(mesh: Pair, baggage: str) -> None:
     assert mesh.get(baggage=baggage)[0] == 200

@@ -14,7 +14,9 @@ MARKS = st.builds(
     source=st.one_of(st.just(""), KEYS),
     attempts=st.lists(st.integers(1, 9), max_size=3).map(tuple),
     method=st.sampled_from(["", "GET", "POST"]),
-    path=st.one_of(st.just(""), st.text(max_size=20).map("=/{}".format), st.text(max_size=20).map("^/{}".format)),
+    path=st.one_of(
+        st.just(""), st.text(max_size=20).map("=/{}".format), st.text(max_size=20).map("^/{}".format)
+    ),
     actions=st.lists(st.sampled_from(["abort:503", "grpc:14", "delay:10", "rate:1"]), max_size=4).map(tuple),
 )
 
@@ -28,7 +30,9 @@ def test_marks_survive_the_header(mark: FaultMark) -> None:
 
 
 def test_the_contract() -> None:
-    mark = FaultMark(id="f1", targets=("ns/a", "ns/b-0"), attempts=(1, 2), path="^/x", actions=("abort:503", "delay:5"))
+    mark = FaultMark(
+        id="f1", targets=("ns/a", "ns/b-0"), attempts=(1, 2), path="^/x", actions=("abort:503", "delay:5")
+    )
     plain = "ns/a+ns/b-0||1+2||^/x|abort:503&delay:5"
     assert baggage_member(mark).startswith("mtf.f1=ns%2Fa%2Bns%2Fb-0%7C%7C1")
     assert parse_member(f"mtf.f1={plain}") == mark

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import pytest
 from cryptography import x509
@@ -21,7 +21,7 @@ def test_leaf_carries_the_identity_and_is_signed_by_the_root() -> None:
     leaf.verify_directly_issued_by(root)
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [SPIFFE]
-    assert leaf.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > datetime.timedelta(hours=23)
+    assert leaf.not_valid_after_utc - dt.datetime.now(dt.UTC) > dt.timedelta(hours=23)
 
 
 @pytest.mark.parametrize("signer", [Signer.UNKNOWN, Signer.SELF])
@@ -35,7 +35,7 @@ def test_wrong_signers_do_not_verify_but_trust_the_mesh(signer: Signer) -> None:
 
 def test_validity_is_given_as_offsets() -> None:
     leaf = loaded(Authorities().issue(SPIFFE, not_before=-7200, not_after=-3600).certificate)
-    assert leaf.not_valid_after_utc < datetime.datetime.now(datetime.UTC)
+    assert leaf.not_valid_after_utc < dt.datetime.now(dt.UTC)
 
 
 def test_keys_do_not_show_in_representations() -> None:
@@ -44,4 +44,6 @@ def test_keys_do_not_show_in_representations() -> None:
 
 def test_two_meshes_do_not_trust_each_other() -> None:
     with pytest.raises(InvalidSignature):
-        loaded(Authorities().issue(SPIFFE).certificate).verify_directly_issued_by(loaded(Authorities().mesh.root))
+        loaded(Authorities().issue(SPIFFE).certificate).verify_directly_issued_by(
+            loaded(Authorities().mesh.root)
+        )

@@ -4,18 +4,18 @@ import json
 
 from meshtest.envoy.refusals import Refusal, listener_failures, readable
 
-QUOTED = 'Error adding/updating listener(s) l: goo.gle/debugstr   \nname: "x"\nfoo {\n}\n: Proto constraint failed (A.B: c)\n'
+QUOTED = 'Error updating l: goo.gle/debugstr   \nname: "x"\nfoo {\n}\n: Proto constraint failed (A.B: c)\n'
 
 
 def test_leaves_the_reason_and_not_the_configuration() -> None:
-    assert readable(QUOTED) == "Error adding/updating listener(s) l: Proto constraint failed (A.B: c)"
+    assert readable(QUOTED) == "Error updating l: Proto constraint failed (A.B: c)"
 
 
 def test_says_so_when_the_reason_was_cut_off() -> None:
-    refusal = Refusal(pod="a/b", kind="LDS", names=("l",), said=QUOTED[:60] + "...(truncated)")
+    refusal = Refusal(pod="a/b", kind="LDS", names=("l",), said=QUOTED[:45] + "...(truncated)")
     assert refusal.cut_off
-    assert str(refusal) == (
-        "a/b refused LDS [l]: Error adding/updating listener(s) l: (Envoy's reason was cut off; its log has it)"
+    assert (
+        str(refusal) == "a/b refused LDS [l]: Error updating l: (Envoy's reason was cut off; its log has it)"
     )
 
 
