@@ -16,7 +16,7 @@ from meshtest.scenario.loader import METADATA, SPEC
 from meshtest.scenario.model import API_VERSION, KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SHIPPED = Path(__file__).parent / "schema.json"
 VARIABLE = {"$ref": "#/$defs/variable"}
@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
     """The schema of a document; what is no scenario, such as the manifests beside it, passes."""
     spec = _with_variables(object_schema(SPEC))
     spec["properties"]["matrix"] = matrix.SCHEMA
-    body = {
+    body: dict[str, Any] = {
         "properties": {
             "apiVersion": {"const": API_VERSION},
             "kind": {"const": KIND},
@@ -40,7 +40,7 @@ def schema() -> dict[str, Any]:
     }
     named: dict[str, Any] = {"variable": {"type": "string", "pattern": r"\$\{[^}]*\}"}}
     shared = _shared(body)
-    body = {name: _named(each, shared, named) for name, each in body.items()}
+    body = _named(body, shared, named)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "meshtest scenario",
@@ -70,16 +70,20 @@ def _or_variable(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"anyOf": [*inner["anyOf"], VARIABLE]} if set(inner) == {"anyOf"} else {"anyOf": [inner, VARIABLE]}
 
 
-def _shared(value: Any) -> set[str]:
+def _parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every schema within a schema; the mapping under `properties` is none itself."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _parts(each)
+    elif isinstance(value, dict):
+        yield value
+        for name, each in value.items():
+            yield from _parts(list(each.values()) if name == "properties" else each)
+
+
+def _shared(body: Mapping[str, Any]) -> set[str]:
     """The parts, as text, that stand in several places and are long enough to be worth a name."""
-    counted: Counter[str] = Counter()
-    pending = [value]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, dict):
-            counted[json.dumps(part, sort_keys=True)] += 1
-        if isinstance(part, (dict, list)):
-            pending.extend(part.values() if isinstance(part, dict) else part)
+    counted = Counter(json.dumps(part, sort_keys=True) for part in _parts(body))
     return {each for each, count in counted.items() if count > 1 and len(each) > SHORT}
 
 
@@ -89,12 +93,18 @@ def _named(value: Any, shared: set[str], named: dict[str, Any]) -> Any:
         return [_named(each, shared, named) for each in value]
     if not isinstance(value, dict):
         return value
-    inner = {name: _named(each, shared, named) for name, each in value.items()}
+    inner = {name: _inside(name, each, shared, named) for name, each in value.items()}
     if json.dumps(value, sort_keys=True) not in shared:
         return inner
     name = next((name for name, each in named.items() if each == inner), f"part{len(named)}")
     named[name] = inner
     return {"$ref": f"#/$defs/{name}"}
+
+
+def _inside(name: str, value: Any, shared: set[str], named: dict[str, Any]) -> Any:
+    if name == "properties":
+        return {each: _named(part, shared, named) for each, part in value.items()}
+    return _named(value, shared, named)
 
 
 def text() -> str:
