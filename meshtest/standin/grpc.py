@@ -1,10 +1,9 @@
 """gRPC: any method answers, one response per request message.
 
 The response message has the JSON description in field 1 (string); its `body` is the request message.
-Methods of `gateway_api_conformance.echo_basic.grpcecho.GrpcEcho` answer that service's EchoResponse, with
-the JSON in field 3, which its clients pass over (EchoThree is unimplemented, as upstream).
-`grpc.health.v1.Health` answers SERVING. What `control` describes can be asked for by the header X-Meshtest-
-Control; `responseCode` is the HTTP status.
+Health checks (`grpc.health.v1.Health`) answer SERVING; `EchoThree` of the Gateway API's echo server is
+unimplemented, as upstream. What `control` describes is asked for by the header X-Meshtest-Control;
+`responseCode` is then the HTTP status.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from meshtest.standin.http2 import Http2
 
-_ECHO = "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/"
+_NOT_THERE = "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/EchoThree"
 _HEALTH = "/grpc.health.v1.Health/"
 _SERVING = b"\x08\x01"
 _UNIMPLEMENTED = 12
@@ -73,7 +72,7 @@ class GrpcCall:
 
     def _begin(self, decision: Decision) -> None:
         status = decision.grpc_status or 0
-        if self._received.path == _ECHO + "EchoThree":
+        if self._received.path == _NOT_THERE:
             status = _UNIMPLEMENTED
         if decision.reset:
             self._http2.reset(self._stream)
@@ -106,22 +105,7 @@ class GrpcCall:
         if received.path.startswith(_HEALTH):
             return _SERVING
         received.body, received.size = message, len(message)
-        described = self._http2.service.describe(received, decision)
-        if received.path.startswith(_ECHO):
-            return _field(1, self._assertions()) + _field(2, b"") + _field(3, described)
-        return _field(1, described)
-
-    def _assertions(self) -> bytes:
-        """Upstream's message Assertions (grpcecho.proto)."""
-        received, config = self._received, self._http2.service.config
-        headers = b"".join(
-            _field(2, _field(1, name.encode()) + _field(2, value.encode()))
-            for name, values in received.headers.items()
-            for value in values
-        )
-        context = _field(1, config.namespace.encode()) + _field(4, config.pod.encode())
-        method, authority = _field(1, received.path.encode()), _field(3, received.host.encode())
-        return method + headers + authority + _field(4, context)
+        return _field(1, self._http2.service.describe(received, decision))
 
 
 def _headers(decision: Decision) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import importlib
 import os
+import resource
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,10 @@ def warm() -> None:
 def main(config: Mapping[str, Any], sock: socket.socket | None = None) -> int:
     """Serve until SIGTERM or SIGINT."""
     del sock  # nothing is asked of it there
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most, most)
+    )  # a descriptor per connection; 1024 is soon reached
     asyncio.run(_serve(Config.from_dict(config)))
     return 0
 
