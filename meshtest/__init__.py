@@ -1,11 +1,11 @@
 """Chaos and policy tests for service meshes: istiod's own code, real Envoy, real mTLS, on one machine, in a second.
 
-    from meshtest import Mesh, faults
+from meshtest import Mesh, faults
 
-    with Mesh.from_manifests("fixtures/bookinfo/") as mesh:
-        mesh.apply("policies/")
-        with mesh.inject(faults.abort(to="ratings", http_status=503, attempts=[1])):
-            assert mesh.request("reviews-v2", "http://ratings:9080/ratings/0").status == 200
+with Mesh.from_manifests("fixtures/bookinfo/") as mesh:
+    mesh.apply("policies/")
+    with mesh.inject(faults.abort(to="ratings", http_status=503, attempts=[1])):
+        assert mesh.request("reviews-v2", "http://ratings:9080/ratings/0").status == 200
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from meshtest.traffic.model import ClientTls, Exchange, History, Outcome, Protocol, Request
 
 __version__ = "0.1.0"
-__all__ = ["ClientTls", "Exchange", "History", "Mesh", "Outcome", "Protocol", "Request", "__version__", "faults"]
+__all__ = [
+    "ClientTls",
+    "Exchange",
+    "History",
+    "Mesh",
+    "Outcome",
+    "Protocol",
+    "Request",
+    "__version__",
+    "faults",
+]
 
 _HOMES = {
     "Mesh": "meshtest.live.mesh",

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from meshtest.live.mesh import Mesh
+    from meshtest.report.gathering import Gathering
     from meshtest.runner.pool import MeshPool
     from meshtest.scenario.model import Scenario
 
 SUFFIXES = (".mesh.yaml", ".mesh.yml")
 
 _pool_key = pytest.StashKey["MeshPool"]()
-_results_key = pytest.StashKey[list[dict[str, Any]]]()
 _item_key = pytest.StashKey[dict[str, Any]]()
+_call_key = pytest.StashKey[pytest.TestReport]()
 
 _OPTIONS = {
     "mesh_runtime": ("NAME", "runtime of the pods: auto, netns or docker", "auto"),
@@ -53,7 +54,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "mesh(*manifests, calls=..., commands=..., mesh_config=...): a test on a live mesh; "
         "the arguments say which one the `mesh` fixture gives",
     )
-    config.stash[_results_key] = []
     runtime = _option(config, "mesh_runtime")
     if runtime not in {"auto", "netns", "docker"}:
         raise pytest.UsageError(f"--mesh-runtime {runtime}: expected auto, netns or docker")
@@ -189,11 +189,12 @@ def mesh(request: pytest.FixtureRequest, meshtest_runtime: str) -> Generator[Mes
             f"{request.node.nodeid}: the `mesh` fixture needs manifests: @pytest.mark.mesh('folder/') or ini mesh_manifests"
         )
     options = dict(marker.kwargs) if marker else {}
-    pool = _pool(request.config)
-    found = pool.mesh_for_test(manifests, request.path.parent, runtime=meshtest_runtime, **options)
-    began = pool.recording(found)
-    yield found
-    request.node.stash[_item_key] = began.finish(request.node.nodeid, request.path, request.node)
+    found = _pool(request.config).mesh_for_test(
+        manifests, request.path.parent, runtime=meshtest_runtime, **options
+    )
+    with _pool(request.config).recording(found) as recorded:
+        yield found
+    request.node.stash[_item_key] = recorded.entry(request.node.nodeid, request.node.location[1] or 0)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -211,43 +212,76 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the result on the report: pytest carries it to the controller under xdist."""
     report = yield
-    entry = item.stash.get(_item_key, None)
-    if entry is not None and (call.when == "teardown" or isinstance(item, ScenarioItem)):
-        if call.when == ("call" if isinstance(item, ScenarioItem) else "teardown"):
-            report.meshtest = entry  # type: ignore[attr-defined]  # pytest serialises extra attributes
+    if call.when == "call":
+        item.stash[_call_key] = report
+    scenario = item.scenario if isinstance(item, ScenarioItem) else None
+    last = "call" if scenario is not None else "teardown"
+    if call.when == last or (scenario is not None and report.failed):
+        entry = item.stash.get(_item_key, None)
+        if entry is None and scenario is not None and report.failed:
+            entry = _not_judged(item.nodeid, scenario, report)
+        if entry is not None:
+            told = item.stash.get(_call_key, report)
+            report.meshtest = entry if scenario is not None else _told(entry, told)  # type: ignore[attr-defined]  # pytest serialises extra attributes
     return report
 
 
+def _not_judged(nodeid: str, scenario: Scenario, report: pytest.TestReport) -> dict[str, Any]:
+    """The entry of a scenario that this machine could not run, or that broke meshtest itself."""
+    from meshtest.report.results import result  # noqa: PLC0415 - only where something failed
+
+    text = report.longreprtext
+    return dict(
+        result(
+            id=nodeid, name=scenario.name, line=scenario.location.line, description=scenario.description,
+            labels=dict(scenario.labels), verdict="error", reason=text.partition("\n")[0], failure=text,
+        )
+    )  # fmt: skip
+
+
+def _told(entry: dict[str, Any], report: pytest.TestReport) -> dict[str, Any]:
+    """The entry of a Python test with its outcome."""
+    verdicts = {"passed": "pass", "failed": "fail", "skipped": "skipped"}
+    text = report.longreprtext if report.failed else ""
+    reason = getattr(getattr(report.longrepr, "reprcrash", None), "message", "") or text.rpartition("\n")[2]
+    return {**entry, "verdict": verdicts[report.outcome], "failure": text, "reason": reason}
 
 
 class _Gatherer:
     """Gathers results in the controller and writes the report at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.report: Path | None = None
+        self._config = config
+        self._gathering: Gathering | None = None
+        self._page: Path | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         entry = getattr(report, "meshtest", None)
         if entry is not None:
-            self.config.stash[_results_key].append(entry)
+            if self._gathering is None:
+                from meshtest.report.gathering import Gathering  # noqa: PLC0415 - only where there is a result
+
+                self._gathering = Gathering(_report_directory(self._config), {})
+            self._gathering.add(entry)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        results = self.config.stash[_results_key]
-        if results:
-            from meshtest.report.write import write_report  # noqa: PLC0415 - only where there is something to report
-
-            self.report = write_report(_report_directory(self.config), results)
+        if self._gathering is not None:
+            self._page = self._gathering.finish()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        results = self.config.stash[_results_key]
-        if results:
+        if self._gathering is not None:
             from meshtest.report.terminal import summary_lines  # noqa: PLC0415 - as above
 
-            terminalreporter.section("mesh")
-            for line in summary_lines(results, self.report):
+            page = _shown(self._page, self._config) if self._page else ""
+            terminalreporter.section("mesh", sep="-")
+            for line in summary_lines(self._gathering.results, page=page):
                 terminalreporter.write_line(line)
+
+
+def _shown(path: Path, config: pytest.Config) -> str:
+    here = config.invocation_params.dir
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _report_directory(config: pytest.Config) -> Path:
@@ -281,5 +315,3 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     pool = config.stash.get(_pool_key, None)
     if pool is not None:
         pool.close()
-
-

@@ -32,7 +32,9 @@ class Timeouts:
     """From asking a process to end to killing it."""
 
 
-def wait_until(probe: Callable[[], T | None], timeout: float, what: Callable[[], str], *, step: float = 0.002) -> T:
+def wait_until(
+    probe: Callable[[], T | None], timeout: float, what: Callable[[], str], *, step: float = 0.002
+) -> T:
     """Return the first true value of `probe`, asked every `step` seconds.
 
     Raises RuntimeFailure after `timeout` seconds; `what` then says what was waited for and the state found.

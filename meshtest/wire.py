@@ -93,7 +93,12 @@ class Channel:
     """The asking side: thread-safe calls over one pair of blocking streams, answered in any order."""
 
     def __init__(
-        self, name: str, reader: IO[bytes], writer: IO[bytes], *, on_event: Callable[[Frame], None] | None = None
+        self,
+        name: str,
+        reader: IO[bytes],
+        writer: IO[bytes],
+        *,
+        on_event: Callable[[Frame], None] | None = None,
     ) -> None:
         self.name = name
         self._reader = reader

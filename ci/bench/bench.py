@@ -1,6 +1,6 @@
 """Benchmarks of what users wait for. Ratios are measured side by side in one run; absolute times are this machine's.
 
-    python ci/bench/bench.py [cold] [swap] [scenario] [driver] [plugin]      (default: all)
+python ci/bench/bench.py [cold] [swap] [scenario] [driver] [plugin]      (default: all)
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def show(name: str, seconds: Sequence[float], *, unit: str = "ms") -> None:
     """One line: median, minimum and maximum."""
     factor = 1000 if unit == "ms" else 1
     low, middle, high = min(seconds) * factor, statistics.median(seconds) * factor, max(seconds) * factor
-    print(f"{name:58} median {middle:9.2f} {unit}   min {low:9.2f}   max {high:9.2f}   n={len(seconds)}", flush=True)
+    print(
+        f"{name:58} median {middle:9.2f} {unit}   min {low:9.2f}   max {high:9.2f}   n={len(seconds)}",
+        flush=True,
+    )
 
 
 def _pytest(folder: Path, *arguments: str) -> tuple[float, str]:
@@ -131,10 +134,14 @@ def driver() -> None:
         for _ in range(5):
             began = time.perf_counter()
             history = mesh.send("productpage-v1", url, requests=6000, concurrency=16)
-            span = max(e.started + e.latency for e in history.exchanges) - min(e.started for e in history.exchanges)
+            span = max(e.started + e.latency for e in history.exchanges) - min(
+                e.started for e in history.exchanges
+            )
             assert all(e.status == 200 for e in history.exchanges)
             ours.append(len(history.exchanges) / span)
-            print(f"    send() incl. evidence {time.perf_counter() - began:.2f} s, traffic alone {span:.2f} s")
+            print(
+                f"    send() incl. evidence {time.perf_counter() - began:.2f} s, traffic alone {span:.2f} s"
+            )
             argv = [wrk, "-t1", "-c16", "-d2s", "-H", "Host: reviews:9080", f"http://{address}:9080/"]
             out = mesh.execute("productpage-v1", argv).stdout
             theirs.append(float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1]))  # type: ignore[index]

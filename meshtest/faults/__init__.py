@@ -1,6 +1,6 @@
 """Faults, by family: each function makes one, `Mesh.inject` puts it in force and recovers it.
 
-    with mesh.inject(faults.abort(to="ratings", http_status=503, percentage=30)): ...
+with mesh.inject(faults.abort(to="ratings", http_status=503, percentage=30)): ...
 """
 
 from __future__ import annotations

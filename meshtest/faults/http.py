@@ -61,7 +61,18 @@ def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _spec(kind: str, action: FaultAction, to: str | Sequence[str], where: dict[str, Any]) -> FaultSpec:
     frame = sys._getframe(2)  # noqa: SLF001 - the documented way to a caller's line
-    known = {"name", "from_", "percentage", "attempts", "first", "path", "path_prefix", "method", "headers", "during"}
+    known = {
+        "name",
+        "from_",
+        "percentage",
+        "attempts",
+        "first",
+        "path",
+        "path_prefix",
+        "method",
+        "headers",
+        "during",
+    }
     for key in where:
         if key not in known:
             from meshtest.errors import nearest  # noqa: PLC0415 - only for the error
@@ -72,7 +83,9 @@ def _spec(kind: str, action: FaultAction, to: str | Sequence[str], where: dict[s
             )  # fmt: skip
     percentage = float(where.get("percentage", 100.0))
     if not 0 < percentage <= 100:
-        raise ScenarioError(f"{percentage:g} is no share", key=f"{kind}.percentage", expected="more than 0, at most 100")
+        raise ScenarioError(
+            f"{percentage:g} is no share", key=f"{kind}.percentage", expected="more than 0, at most 100"
+        )
     return FaultSpec(
         kind=kind,
         action=action,

@@ -32,7 +32,9 @@ def callees(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
                 location=spec.location,
                 key=f"{spec.kind}.to",
             )
-        found |= dict.fromkeys(pods[0].key if name.rpartition("/")[2] == pods[0].name else p.workload_key for p in pods)
+        found |= dict.fromkeys(
+            pods[0].key if name.rpartition("/")[2] == pods[0].name else p.workload_key for p in pods
+        )
     return tuple(found)
 
 
@@ -45,7 +47,12 @@ def callers(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
 def _find(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod]:
     pods = [pod for pod in model.pods if name in _names(pod)]
     if not pods:
-        pods = [pod for service in model.services if name in (service.name, service.key) for pod in _behind(model, service)]
+        pods = [
+            pod
+            for service in model.services
+            if name in (service.name, service.key)
+            for pod in _behind(model, service)
+        ]
     if not pods:
         known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
         raise ScenarioError(
@@ -67,4 +74,8 @@ def _behind(model: MeshModel, service: object) -> list[Pod]:
 
     assert isinstance(service, Service)
     wanted = service.selector.items()
-    return [p for p in model.pods if wanted and p.namespace == service.namespace and wanted <= dict(p.labels).items()]
+    return [
+        p
+        for p in model.pods
+        if wanted and p.namespace == service.namespace and wanted <= dict(p.labels).items()
+    ]

@@ -150,7 +150,10 @@ def find_service(model: MeshModel, namespace: str, name: str) -> Service | None:
     plain, _, other = name.partition(".")
     wanted = other.partition(".")[0] or namespace
     found = [service for service in model.services if service.name == plain]
-    return next((service for service in found if service.namespace == wanted), found[0] if found and not other else None)
+    return next(
+        (service for service in found if service.namespace == wanted),
+        found[0] if found and not other else None,
+    )
 
 
 def pods_behind(model: MeshModel, service: Service) -> list[Pod]:
@@ -158,7 +161,9 @@ def pods_behind(model: MeshModel, service: Service) -> list[Pod]:
     if not service.selector:
         return []
     wanted = service.selector.items()
-    return [pod for pod in model.pods if pod.namespace == service.namespace and wanted <= dict(pod.labels).items()]
+    return [
+        pod for pod in model.pods if pod.namespace == service.namespace and wanted <= dict(pod.labels).items()
+    ]
 
 
 def _lookup(table: Mapping[str, Sequence[str]], model: MeshModel, pod: Pod) -> Sequence[str] | None:

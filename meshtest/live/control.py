@@ -131,7 +131,8 @@ def _state(model: MeshModel, mesh_config: str | None) -> Told:
     return Told(
         objects={_reference(body): body for body in model.objects},
         proxies={
-            proxy["id"]: {**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])} for proxy in engine_proxies(model)
+            proxy["id"]: {**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])}
+            for proxy in engine_proxies(model)
         },
         mesh_config=mesh_config,
     )

@@ -1,6 +1,6 @@
 """A mesh that runs: the Python face of meshtest.
 
-    manifests ─► model ─► istiod's answers ─► sidecars       request(), send(), inject() ─► exchanges with their hops
+manifests ─► model ─► istiod's answers ─► sidecars       request(), send(), inject() ─► exchanges with their hops
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,8 +18,8 @@ from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.requests import find_caller, plain_request
 from meshtest.live.sending import Pace, Sender
-from meshtest.mesh.build import build_model
-from meshtest.mesh.manifests import load
+from meshtest.mesh.build import BuildOptions, build_model
+from meshtest.mesh.manifests import identity, load
 from meshtest.traffic.history import AccessLog
 from meshtest.waiting import Timeouts
 
@@ -27,10 +28,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshtest.istiod.engine import Engine
-    from meshtest.mesh.model import Manifest, MeshModel, ObjectRef, Pod, Service
+    from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange, FaultWindow, History, Request
+
+
+Objects = dict[tuple[str, str, str, str], "Manifest"]
+"""Group, kind, namespace and name -> the object, whatever its version."""
+MOST_EXCHANGES = 100_000
+"""How many a mesh remembers for its history; the oldest are forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +62,20 @@ class Mesh:
     it, ConfigurationRejected where an Envoy refuses what istiod made of it.
     """
 
-    def __init__(self, manifests: Sequence[Manifest], options: MeshOptions, engine: Engine | None = None) -> None:
+    def __init__(
+        self, manifests: Sequence[Manifest], options: MeshOptions, engine: Engine | None = None
+    ) -> None:
         self.options = options
         self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
         self.timings: dict[str, float] = {}
         self.notices: tuple[Notice, ...] = ()
-        self._base = {manifest.ref: manifest for manifest in manifests}
-        self._applied: dict[ObjectRef, Manifest] = {}
+        self._base = _by_identity(manifests)
+        self._applied: Objects = {}
         self._mesh_config = _mesh_config_text(options.mesh_config)
         self._log = AccessLog()
         self._stack = contextlib.ExitStack()
         self._faults = ActiveFaults()
+        self._exchanges: deque[Exchange] = deque(maxlen=MOST_EXCHANGES)
         try:
             self._start(engine)
         except BaseException:
@@ -156,7 +166,7 @@ class Mesh:
 
     def apply(self, *sources: str | Path | Manifest) -> Pushed:
         """Add or replace objects, as `kubectl apply`; returns when they are live on every sidecar."""
-        changed = {manifest.ref: manifest for manifest in self._load(sources)}
+        changed = _by_identity(self._load(sources))
         return self._change({**self._applied, **changed}, self._mesh_config)
 
     def replace(
@@ -166,18 +176,20 @@ class Mesh:
 
         `mesh_config` replaces Istio's MeshConfig; without it the one the mesh was started with holds.
         """
-        wanted = {manifest.ref: manifest for manifest in self._load(sources)}
+        wanted = _by_identity(self._load(sources))
         config = _mesh_config_text(self.options.mesh_config if mesh_config is None else mesh_config)
         return self._change(wanted, config)
 
     def delete(self, *sources: str | Path | Manifest) -> Pushed:
         """Remove the objects that these sources name, as `kubectl delete -f`."""
-        gone = [manifest.ref for manifest in self._load(sources)]
-        for ref in gone:
-            if ref not in self._applied and ref not in self._base:
-                raise ScenarioError(f"{ref} is not in the mesh, so it cannot be deleted")
-        base = {ref: manifest for ref, manifest in self._base.items() if ref not in gone}
-        applied = {ref: manifest for ref, manifest in self._applied.items() if ref not in gone}
+        gone = _by_identity(self._load(sources))
+        for key, manifest in gone.items():
+            if key not in self._applied and key not in self._base:
+                raise ScenarioError(
+                    f"{manifest.ref} is not in the mesh, so it cannot be deleted", location=manifest.location
+                )
+        base = {key: manifest for key, manifest in self._base.items() if key not in gone}
+        applied = {key: manifest for key, manifest in self._applied.items() if key not in gone}
         return self._change(applied, self._mesh_config, base)
 
     def analyze(self) -> tuple[Notice, ...]:
@@ -193,20 +205,13 @@ class Mesh:
         return [*ready, *found]
 
     def _build(
-        self,
-        applied: Mapping[ObjectRef, Manifest] | None = None,
-        base: Mapping[ObjectRef, Manifest] | None = None,
-        previous: MeshModel | None = None,
+        self, applied: Objects | None = None, base: Objects | None = None, previous: MeshModel | None = None
     ) -> MeshModel:
         manifests = {**(self._base if base is None else base), **(applied or {})}
-        return build_model(list(manifests.values()), previous=previous)
+        options = BuildOptions(allow_unsupported=self.options.allow_unsupported)
+        return build_model(list(manifests.values()), previous=previous, options=options)
 
-    def _change(
-        self,
-        applied: dict[ObjectRef, Manifest],
-        mesh_config: str | None,
-        base: dict[ObjectRef, Manifest] | None = None,
-    ) -> Pushed:
+    def _change(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
         old = self._model
         model = self._build(applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
@@ -269,11 +274,16 @@ class Mesh:
 
     def drive(self, caller: str, request: Request, pace: Pace) -> History:
         """Send a request as often as `pace` says; what `request` and `send` are made of."""
-        return self._sender.send(self._model, find_caller(self._model, caller), [request], self._faults, pace)
+        pod = find_caller(self._model, caller)
+        history = self._sender.send(self._model, pod, [request], self._faults, pace)
+        self._exchanges.extend(history.exchanges)
+        return history
 
     def issue(self, identity: str) -> dict[str, str]:
         """A certificate of the mesh's CA for any SPIFFE identity: PEM under `certificate` and `key`."""
-        issued = self._sandbox.control_plane.call("issue", timeout=self.options.timeouts.push, spiffe=identity).header
+        issued = self._sandbox.control_plane.call(
+            "issue", timeout=self.options.timeouts.push, spiffe=identity
+        ).header
         return {"certificate": issued["cert"], "key": issued["key"]}
 
     # -- faults ----------------------------------------------------------------------------------------------
@@ -289,8 +299,15 @@ class Mesh:
         """Every fault since `begin`, with what it touched."""
         return self._faults.windows
 
+    @property
+    def history(self) -> History:
+        """Everything since `begin`."""
+        return History(exchanges=tuple(self._exchanges), faults=self._faults.windows, seed=self.seed)
+
     def begin(self, seed: int) -> None:
         """Start a new history with a seed of its own."""
+        self.seed = seed
+        self._exchanges.clear()
         self._faults.forget()
         self._sender.begin(seed)
 
@@ -310,7 +327,9 @@ class Mesh:
         if not found.has_envoy:
             raise ScenarioError(f"{found.key} has no sidecar, so no admin interface")
         timeout = self.options.timeouts.push
-        return self._sandbox.control_plane.call("admin", timeout=timeout, id=found.node_id, path=path).payload.decode()
+        return self._sandbox.control_plane.call(
+            "admin", timeout=timeout, id=found.node_id, path=path
+        ).payload.decode()
 
     def close(self) -> None:
         """End every process of the mesh; idempotent."""
@@ -321,6 +340,10 @@ class Mesh:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _by_identity(manifests: Sequence[Manifest]) -> Objects:
+    return {identity(manifest.ref): manifest for manifest in manifests}
 
 
 def _say(line: str) -> None:
@@ -335,5 +358,3 @@ def _mesh_config_text(config: Mapping[str, Any] | str | None) -> str | None:
     import yaml  # noqa: PLC0415 - loaded with the manifests anyway
 
     return str(yaml.safe_dump(dict(config)))
-
-

@@ -75,7 +75,8 @@ def find_caller(model: MeshModel, name: str) -> Pod:
         if len(spaces) > 1:
             if "default" not in spaces:
                 raise ScenarioError(
-                    f"{name!r} is in several namespaces", expected=" or ".join(f"{ns}/{name}" for ns in spaces)
+                    f"{name!r} is in several namespaces",
+                    expected=" or ".join(f"{ns}/{name}" for ns in spaces),
                 )
             found = [pod for pod in found if pod.namespace == "default"]
     if not found:
@@ -119,7 +120,9 @@ def plain_request(url: str, fields: Mapping[str, object]) -> Request:
     for name in fields:
         if name not in known:
             raise ScenarioError(
-                f"unknown argument {name!r}", expected=f"some of {', '.join(known)}", nearest=nearest(name, known)
+                f"unknown argument {name!r}",
+                expected=f"some of {', '.join(known)}",
+                nearest=nearest(name, known),
             )
     given = dict(fields)
     body = given.get("body", b"")

@@ -40,7 +40,9 @@ class Pace:
         if self.rate is not None and self.duration is not None:
             return max(1, round(self.rate * self.duration))
         if self.requests is None or self.requests < 1:
-            raise ScenarioError("how many requests?", key="requests", expected="requests, or rate and duration")
+            raise ScenarioError(
+                "how many requests?", key="requests", expected="requests, or rate and duration"
+            )
         return self.requests
 
 
@@ -83,7 +85,9 @@ class Sender:
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)
 
-    def _positions(self, fault: Active, requests: Sequence[Request], pace: Pace, number: int) -> Sequence[int]:
+    def _positions(
+        self, fault: Active, requests: Sequence[Request], pace: Pace, number: int
+    ) -> Sequence[int]:
         """Which requests are to meet a fault: an exact share of those it is about, chosen by the seed."""
         spec = fault.spec
         eligible = [index for index in range(pace.total) if _meets(fault, requests[index % len(requests)])]
@@ -100,7 +104,10 @@ class Sender:
             eligible = [index for index in eligible if start <= index < end]
         left = None if spec.first is None else max(0, spec.first - fault.marked)
         chosen = plan_faults(
-            len(eligible), spec.percentage, seed=self._seed + 7919 * number + 104729 * self._sent, first_n=left
+            len(eligible),
+            spec.percentage,
+            seed=self._seed + 7919 * number + 104729 * self._sent,
+            first_n=left,
         )
         return [eligible[index] for index in chosen]
 

@@ -1,6 +1,6 @@
 """The meshes of a test session: one per topology, started when first needed, shared by what names the same manifests.
 
-    collection: load -> model -> judged by istiod (engine only)        run: the same engine, a sandbox, policies swapped
+collection: load -> model -> judged by istiod (engine only)        run: the same engine, a sandbox, policies swapped
 """
 
 from __future__ import annotations
@@ -55,6 +55,19 @@ class Topology:
     runtime: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a Python test did with its mesh."""
+
+    mesh: Mesh
+
+    def entry(self, nodeid: str, line: int) -> dict[str, Any]:
+        """The journal's entry, without the outcome, which pytest knows."""
+        from meshtest.runner.result import test_entry  # noqa: PLC0415 - only where a Python test used a mesh
+
+        return test_entry(nodeid, line, self.mesh.history, self.mesh.runtime)
+
+
 class MeshPool:
     """Owns every engine and every mesh of a session; closing it ends them all."""
 
@@ -98,7 +111,9 @@ class MeshPool:
         """The manifests of files and folders, read once."""
         key = tuple(map(str, paths))
         if key not in self._manifests:
-            self._manifests[key] = load_manifests(paths, allow_unsupported=self.options.allow_unsupported) if key else []
+            self._manifests[key] = (
+                load_manifests(paths, allow_unsupported=self.options.allow_unsupported) if key else []
+            )
         return self._manifests[key]
 
     def judge(self) -> Engine:
@@ -135,7 +150,10 @@ class MeshPool:
         **options: Any,
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
-        paths = [path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path) for one in manifests]
+        paths = [
+            path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path)
+            for one in manifests
+        ]
         mesh = self._mesh(paths, Applications(calls=calls or {}, commands=commands or {}), runtime, options)
         mesh.replace()
         return mesh
@@ -143,7 +161,9 @@ class MeshPool:
     def _mesh(
         self, paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
     ) -> Mesh:
-        shape = json.dumps([_plain(applications.calls), _plain(applications.commands), options], sort_keys=True, default=str)
+        shape = json.dumps(
+            [_plain(applications.calls), _plain(applications.commands), options], sort_keys=True, default=str
+        )
         topology = Topology(manifests=tuple(map(str, paths)), applications=shape, runtime=runtime)
         if topology in self._meshes:
             self._meshes[topology] = self._meshes.pop(topology)  # most recently used last
@@ -178,6 +198,12 @@ class MeshPool:
             stack.close()
             raise
         self._stacks[topology] = stack
+
+    @contextlib.contextmanager
+    def recording(self, mesh: Mesh) -> Iterator[Recorded]:
+        """Everything that a Python test sends, for the journal."""
+        mesh.begin(mesh.seed)
+        yield Recorded(mesh=mesh)
 
     def drop(self, mesh: Mesh) -> None:
         """End a mesh that failed; the next test that wants it gets a new one."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.checks import CheckResult, Verdict, combine, render
 from meshtest.checks.text import summary
 from meshtest.errors import CheckFailure
-from meshtest.report.exchanges import entry, pack
+from meshtest.report.exchanges import pack, unpack
 from meshtest.report.results import check, decisions, fault, result
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ScenarioResult:
     def to_dict(self, nodeid: str) -> dict[str, Any]:
         """The journal's entry."""
         scenario, checks, verdict = self.scenario, self.checks, self.verdict
-        evidence = {name for one in checks for name in one.evidence}
+        kept = pack(self.history.exchanges, evidence={name for one in checks for name in one.evidence})
         return dict(
             result(
                 id=nodeid,
@@ -76,8 +76,8 @@ class ScenarioResult:
                 ],
                 checks=[check(one) for one in checks],
                 faults=[fault(window) for window in self.history.faults],
-                exchanges=pack(self.history.exchanges, evidence=evidence),
-                decisions=decisions(entry(one) for one in self.history.exchanges),
+                exchanges=kept,
+                decisions=decisions(unpack(kept)),
                 policies=[
                     {
                         "ref": str(manifest.ref),
@@ -99,6 +99,25 @@ class ScenarioResult:
                 ],
             )
         )
+
+
+def test_entry(nodeid: str, line: int, history: History, runtime: str) -> dict[str, Any]:
+    """The journal's entry of a Python test that used a mesh."""
+    kept = pack(history.exchanges)
+    return dict(
+        result(
+            kind="test",
+            id=nodeid,
+            line=line + 1,
+            verdict="unknown",
+            seed=history.seed,
+            runtime=runtime,
+            start=min((exchange.started for exchange in history.exchanges), default=0.0),
+            faults=[fault(window) for window in history.faults],
+            exchanges=kept,
+            decisions=decisions(unpack(kept)),
+        )
+    )
 
 
 def _yaml(body: Mapping[str, Any]) -> str:
