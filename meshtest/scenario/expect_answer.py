@@ -116,7 +116,9 @@ class Latency:
 def _read_status(value: Any, spot: Spot) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
         return str(value)
-    if isinstance(value, str) and (value in STATUS_CLASSES or (value.isdigit() and 100 <= int(value) <= 599)):
+    if isinstance(value, str) and (
+        value in STATUS_CLASSES or (value.isdecimal() and 100 <= int(value) <= 599)
+    ):
         return value
     raise spot.error(f"{shown(value)} is no HTTP status", expected="an HTTP status such as 503 or 5xx")
 

@@ -199,7 +199,7 @@ def grpc_status() -> Shape[int]:
     expected = "a gRPC status such as 14 or UNAVAILABLE"
 
     def read(value: Any, spot: Spot) -> int:
-        if isinstance(value, str) and value.isdigit():
+        if isinstance(value, str) and value.isdecimal():
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(GRPC_CODES):
             return value
