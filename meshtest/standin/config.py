@@ -1,4 +1,10 @@
-"""What a stand-in is told when it starts: who it is, where it listens, whom it calls."""
+"""What a stand-in is told when it starts: who it is, where it listens, whom it calls.
+
+{"workload", "namespace", "pod", "ip", "identity",
+ "ports": [{"port", "protocol", "certificate", "key", "ca", "requireClientCertificate", "alpn"}],
+ "calls": [{"url", "required"}],
+ "ready_fd"}
+"""
 
 from __future__ import annotations
 
@@ -64,7 +70,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Config:
-        """From the JSON that the runtime passes; see the package's README section for its keys."""
+        """From the JSON that the runtime passes (its keys are in the module's docstring)."""
         ready = data.get("ready_fd")
         return cls(
             workload=str(data.get("workload", "")),

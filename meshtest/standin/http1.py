@@ -7,6 +7,7 @@ task, a future or a stream.
 # ruff: noqa: D102 - the callbacks of asyncio and of httptools
 from __future__ import annotations
 
+import asyncio
 import http
 from collections import deque
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from meshtest.standin.facts import Connection, Decision, Received, reset
 from meshtest.standin.service import KEPT_BODY
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable
 
     from meshtest.standin.service import Service
@@ -55,8 +55,13 @@ class Http1(Talk):
         except httptools.HttpParserUpgrade as exc:
             self._upgrade(data[exc.args[0] :])
             return
-        except httptools.HttpParserError as exc:
-            self._refuse(500 if isinstance(exc, httptools.HttpParserCallbackError) else 400)
+        except httptools.HttpParserCallbackError as exc:
+            context = {"message": "the stand-in could not answer", "exception": exc.__context__ or exc}
+            asyncio.get_running_loop().call_exception_handler(context)
+            self._refuse(500)
+            return
+        except httptools.HttpParserError:
+            self._refuse(400)
             return
         if self._in_head:
             self._head_size += len(data)

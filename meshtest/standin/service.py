@@ -139,7 +139,7 @@ class Service:
             "host": received.host,
             "protocol": received.protocol,
             "peerIdentity": self._peer_identity(headers),
-            "attempt": int(attempt[-1]) if attempt is not None and attempt[-1].isdecimal() else 1,
+            "attempt": 1 if attempt is None else _attempt(attempt[-1]),
             "headers": headers,
         }
         if received.size:
@@ -209,6 +209,10 @@ class Service:
                 self._identities.clear()
             known = self._identities[last] = peer_identity(last)
         return known
+
+
+def _attempt(count: str) -> int:
+    return int(count) if count.isdecimal() and len(count) < 10 else 1
 
 
 def peer_identity(xfcc: str) -> str:

@@ -52,6 +52,11 @@ def test_reports_the_attempt_and_the_identity_that_its_sidecar_appended(standin:
     assert (told["attempt"], told["peerIdentity"]) == (3, "spiffe://cluster.local/ns/n/sa/s")
 
 
+@pytest.mark.parametrize("count", ["0x1", "", "9" * 5000])
+def test_an_attempt_count_that_is_none_is_the_first(standin: StandIn, count: str) -> None:
+    assert standin.ask("/", x_envoy_attempt_count=count).told["attempt"] == 1
+
+
 def test_a_connection_carries_many_requests(standin: StandIn) -> None:
     with contextlib.closing(HTTPConnection("127.0.0.1", standin.port, timeout=10)) as connection:
         peers = set()
