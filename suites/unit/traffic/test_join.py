@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from meshtest.mesh.model import Pod, PodKind
+from meshtest.traffic.history import AccessLog, join
+from meshtest.traffic.model import BackendReply, BackendRequest, Exchange, Outcome, Protocol, Request
+
+A = Pod(
+    namespace="default",
+    name="a-1",
+    workload="a",
+    workload_kind="Deployment",
+    ip="10.244.0.1",
+    kind=PodKind.SIDECAR,
+    labels={},
+)
+
+
+def pod(name: str, ip: str, kind: PodKind = PodKind.SIDECAR, **annotations: str) -> Pod:
+    return Pod(
+        namespace="default",
+        name=f"{name}-1",
+        workload=name,
+        workload_kind="Deployment",
+        ip=ip,
+        kind=kind,
+        labels={},
+        annotations={f"traffic.sidecar.istio.io/{key}": value for key, value in annotations.items()},
+    )
+
+
+B = pod("b", "10.244.0.2")
+C = pod("c", "10.244.0.3")
+PLAIN = pod("plain", "10.244.0.9", PodKind.PLAIN)
+GATEWAY = pod("gateway", "10.244.0.8", PodKind.GATEWAY)
+PODS = (A, B, C, PLAIN, GATEWAY)
+NOW = 1_790_000_000.0
+
+
+def exchange(
+    *,
+    caller: Pod = A,
+    outcome: Outcome = Outcome.RESPONSE,
+    protocol: Protocol = Protocol.HTTP,
+    name: str = "mt-1-1",
+    **fields: Any,
+) -> Exchange:
+    given: dict[str, Any] = {
+        "status": 200 if outcome is Outcome.RESPONSE else None,
+        "local_address": f"{caller.ip}:40000",
+        "remote_address": "10.96.0.20:9080",
+        **fields,
+    }
+    return Exchange(
+        id=name,
+        caller=caller.key,
+        request=Request(url="http://b:9080/", protocol=protocol),
+        outcome=outcome,
+        started=NOW,
+        latency=0.01,
+        **given,
+    )
+
+
+def line(at: Pod, side: str, *, name: str | None = "mt-1-1", later: float = 0.001, **fields: Any) -> bytes:
+    given: dict[str, Any] = {
+        "pod": at.key,
+        "side": side,
+        "layer": "http" if name else "tcp",
+        "start": f"{NOW + later:.6f}",
+        "duration_ms": 5,
+        "baggage": f"tenant=1,meshtest={name},mtf.f=x" if name else None,
+        "request_id": "8e6c2d2f-0000-4000-8000-000000000000",
+        "status": 200 if name else 0,
+        "flags": None,
+        "details": "via_upstream" if name else None,
+        "attempts": 1,
+        **fields,
+    }
+    if name is None:
+        given["request_id"] = None
+    return json.dumps(given).encode() + b"\n"
+
+
+def outbound(to: Pod = B, **fields: Any) -> bytes:
+    return line(A, "outbound", upstream=f"{to.ip}:9080", upstream_local=f"{A.ip}:50000", **fields)
+
+
+def inbound(at: Pod = B, **fields: Any) -> bytes:
+    return line(at, "inbound", **{"later": 0.002, "upstream": f"{at.ip}:9080", **fields})
+
+
+def joined(one: Exchange, *lines: bytes, timeout: float = 0.05, grace: float = 0.01) -> Exchange:
+    log = AccessLog()
+    for each in lines:
+        log.feed(json.loads(each)["pod"], each)
+    return join([one], log, PODS, timeout=timeout, grace=grace)[0]
+
+
+def places(one: Exchange) -> list[str]:
+    return [f"{hop.side} {hop.pod}" for hop in one.hops]
+
+
+def test_a_request_between_two_sidecars_has_two_hops() -> None:
+    one = joined(exchange(), inbound(), outbound())
+    assert places(one) == ["outbound default/a-1", "inbound default/b-1"]
+    assert one.complete
+    assert one.attempts == 1
+    assert (one.hops[0].status, one.hops[0].start) == (200, NOW + 0.001)
+
+
+@pytest.mark.parametrize(
+    "lines", [(), (outbound(),), (inbound(),)], ids=["none", "no-inbound", "no-outbound"]
+)
+def test_a_missing_line_makes_it_incomplete(lines: tuple[bytes, ...]) -> None:
+    assert not joined(exchange(), *lines).complete
+
+
+def test_lines_of_other_exchanges_do_not_count() -> None:
+    one = joined(exchange(), outbound(name="mt-1-11"), inbound(name="mt-1-11"))
+    assert (one.hops, one.complete) == ((), False)
+
+
+def test_waits_for_a_line_that_comes_late_and_in_pieces() -> None:
+    log = AccessLog()
+    log.feed(A.key, outbound())
+    text = inbound()
+
+    def late() -> None:
+        log.feed(B.key, text[:40])
+        log.feed(B.key, text[40:])
+
+    timer = threading.Timer(0.05, late)
+    timer.start()
+    began = time.monotonic()
+    one = join([exchange()], log, PODS, timeout=5)[0]
+    timer.join()
+    assert one.complete
+    assert time.monotonic() - began < 2
+
+
+def test_every_attempt_that_reached_a_pod_is_a_hop() -> None:
+    one = joined(
+        exchange(),
+        outbound(attempts=3, to=C),
+        inbound(attempt="1", status=503),
+        inbound(C, attempt="2", status=503, later=0.003),
+        inbound(C, attempt="3", later=0.004),
+    )
+    assert [hop.attempt for hop in one.hops] == [1, 1, 2, 3]
+    assert one.attempts == 3
+    assert one.complete
+
+
+def test_attempts_that_reached_nobody_leave_no_line_and_are_not_missed() -> None:
+    assert joined(exchange(), outbound(attempts=2), inbound(attempt="2")).complete
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"flags": "UF", "details": "upstream_reset_before_response_started{connection_failure}"},
+        {"flags": "NR", "details": "route_not_found", "upstream": None},
+        {"flags": "UO", "details": "overflow"},
+        {"flags": "UC", "details": "upstream_reset_before_response_started{connection_termination}"},
+    ],
+    ids=lambda fields: str(fields["flags"]),
+)
+def test_a_request_that_no_pod_answered_needs_no_inbound_line(fields: dict[str, Any]) -> None:
+    text = json.dumps({**json.loads(outbound()), "status": 503, **fields}).encode() + b"\n"
+    assert joined(exchange(status=503), text).complete
+
+
+def test_tcp_lines_are_found_by_the_addresses_that_connected() -> None:
+    tcp: dict[str, Any] = {"name": None, "bytes_out": 20}
+    one = joined(
+        exchange(protocol=Protocol.TCP, status=None),
+        outbound(downstream_direct_remote="10.244.0.1:40000", **tcp),
+        inbound(downstream_direct_remote="10.244.0.1:50000", **tcp),
+        inbound(C, downstream_direct_remote="10.244.0.1:40001", **tcp),
+    )
+    assert places(one) == ["outbound default/a-1", "inbound default/b-1"]
+    assert one.complete
+
+
+def test_a_port_that_is_used_again_is_another_connection() -> None:
+    one = joined(
+        exchange(caller=PLAIN, protocol=Protocol.TCP, status=None, remote_address="10.244.0.2:9000"),
+        inbound(name=None, downstream_direct_remote="10.244.0.9:40000", later=-60.0),
+        inbound(name=None, downstream_direct_remote="10.244.0.9:40000", later=0.001),
+    )
+    assert [hop.start for hop in one.hops] == [NOW + 0.001]
+
+
+def test_a_connection_that_a_sidecar_refused_is_found_without_id() -> None:
+    one = joined(
+        exchange(caller=PLAIN, outcome=Outcome.RESET, remote_address="10.244.0.2:9080"),
+        inbound(name=None, downstream_direct_remote="10.244.0.9:40000", flags="NR", upstream=None),
+    )
+    assert [hop.flags for hop in one.hops] == ["NR"]
+
+
+def test_a_plain_caller_of_a_cluster_ip_needs_the_line_of_the_pod_that_answered() -> None:
+    backend = BackendReply(workload="b", namespace="default", pod="b-1", request=BackendRequest())
+    one = exchange(caller=PLAIN, backend=backend)
+    assert not joined(one).complete
+    assert joined(one, inbound()).complete
+
+
+def test_a_gateway_logs_its_own_line_and_leads_to_the_pod_behind_it() -> None:
+    one = exchange(caller=PLAIN, remote_address="10.244.0.8:80")
+    through = line(GATEWAY, "gateway", upstream="10.244.0.2:9080")
+    assert not joined(one, through).complete
+    assert places(joined(one, through, inbound())) == ["gateway default/gateway-1", "inbound default/b-1"]
+
+
+def test_calls_that_the_application_reports_are_expected_too() -> None:
+    inner = {"workload": "c", "namespace": "default", "pod": "c-1"}
+    call = {"url": "http://c:9080/", "outcome": "response", "status": 200, "body": inner}
+    backend = BackendReply(
+        workload="b", namespace="default", pod="b-1", request=BackendRequest(), calls=(call,)
+    )
+    one = exchange(backend=backend)
+    onward = line(B, "outbound", later=0.003, upstream="10.244.0.3:9080", upstream_local="10.244.0.2:50001")
+    assert not joined(one, outbound(), inbound()).complete
+    assert not joined(one, outbound(), inbound(), onward).complete
+    whole = joined(one, outbound(), inbound(), onward, inbound(C, later=0.004))
+    assert places(whole)[2:] == ["outbound default/b-1", "inbound default/c-1"]
+    assert whole.complete
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNRESOLVED])
+def test_what_never_connected_has_no_lines(outcome: Outcome) -> None:
+    assert joined(exchange(outcome=outcome, local_address="")).complete
+
+
+def test_connections_that_are_not_intercepted_leave_no_line() -> None:
+    caller = pod("a", A.ip, excludeOutboundPorts="9080")
+    log = AccessLog()
+    assert join([exchange(caller=caller)], log, [caller], timeout=0.01)[0].complete
+
+
+def test_a_pod_whose_sidecar_was_killed_is_not_waited_for() -> None:
+    log = AccessLog()
+    log.feed(A.key, outbound())
+    began = time.monotonic()
+    assert join([exchange()], log, PODS, timeout=5, silent=[B.key])[0].complete
+    assert time.monotonic() - began < 1
+
+
+def test_lines_that_are_no_json_are_counted_and_passed_over() -> None:
+    log = AccessLog()
+    log.feed(A.key, b"[warning] something\n\n" + outbound())
+    log.feed(B.key, inbound())
+    assert join([exchange()], log, PODS, timeout=1)[0].complete
+    assert log.garbled == 1
+
+
+def test_ten_thousand_exchanges_are_joined_within_seconds() -> None:
+    log = AccessLog()
+    names = [f"mt-1-{number}" for number in range(10_000)]
+    for name in names:
+        log.feed(A.key, outbound(name=name))
+        log.feed(B.key, inbound(name=name))
+    began = time.monotonic()
+    ended = join([exchange(name=name) for name in names], log, PODS, timeout=30)
+    assert all(one.complete and len(one.hops) == 2 for one in ended)
+    assert time.monotonic() - began < 10
