@@ -45,10 +45,11 @@ def first_line(result: CheckResult) -> str:
 
 
 def summary(results: Sequence[CheckResult]) -> str:
-    """One line for a whole scenario."""
+    """One line for a whole scenario: what went wrong, or what was seen."""
     worst = combine(results)
-    told = next((result for result in results if result.verdict is worst), None)
-    return first_line(told) if told and worst is not Verdict.PASS else f"{len(results)} checks passed"
+    if worst is Verdict.PASS:
+        return "; ".join(first_line(result) for result in results if result.location)
+    return next((first_line(result) for result in results if result.verdict is worst), "nothing was checked")
 
 
 def _shown(bad: Sequence[CheckResult], history: History | None) -> Exchange | None:

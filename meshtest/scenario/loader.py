@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import Location, ScenarioError
 from meshtest.mesh.manifests import is_own, manifests_of, unique
+from meshtest.mesh.sources import shown as shown_path
 from meshtest.mesh.yaml_source import documents
 from meshtest.scenario import matrix
 from meshtest.scenario.consistency import check_consistency
@@ -66,7 +67,7 @@ def load(path: Path) -> list[Scenario]:
 
 
 def _parts(path: Path) -> list[_Part]:
-    file = str(path)
+    file = shown_path(path)
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:

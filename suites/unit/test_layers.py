@@ -54,7 +54,8 @@ def _imports(path: Path) -> set[str]:
             found.add(node.module)
             if node.module == "meshtest":
                 found |= {f"meshtest.{alias.name}" for alias in node.names}
-    return {name.split(".")[1] for name in found if name.startswith("meshtest.")}
+    below = {name.split(".")[1] for name in found if name.startswith("meshtest.")}
+    return {name for name in below if not name.startswith("__")}
 
 
 @pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
