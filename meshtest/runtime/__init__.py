@@ -24,7 +24,7 @@ def choose(name: str) -> Runtime:
     from meshtest.runtime.netns.runtime import NetnsRuntime  # noqa: PLC0415 - as above
 
     runtime = NetnsRuntime()
-    problem = runtime.missing()
+    problem = runtime.refusal()
     if problem is not None:
         raise Unsupported(problem)
     return runtime

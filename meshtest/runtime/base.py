@@ -47,7 +47,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A process of meshtest's own: `target` is `package.module:function`, called as `function(config, sock)`."""
+    """A process of meshtest's own: `package.module:function`, called as `function(config, sock)`."""
 
     target: str
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Sandbox(Protocol):
     driver: Channel
 
     def ready(self, timeout: float) -> None:
-        """Wait until every process has started and every application is ready; raises RuntimeFailure with its logs."""
+        """Wait until every process runs and every application is ready, or raise RuntimeFailure."""
 
     def add_pods(self, pods: Sequence[PodPlan], timeout: float) -> None:
         """Start more pods and wait until they are ready."""
@@ -166,4 +166,4 @@ class Runtime(Protocol):
         """Why it cannot run here and what to change; None if it can."""
 
     def start(self, plan: SandboxPlan, on_access: Callable[[str, bytes], None]) -> Sandbox:
-        """Start everything and return at once; `on_access(pod key, bytes)` receives the sidecars' access logs as they come."""
+        """Start everything and return at once; `on_access(pod key, bytes)` receives access logs."""

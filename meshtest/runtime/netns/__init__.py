@@ -5,6 +5,6 @@
                        ├─ control plane ──► forked by the supervisor
                        └─ driver ─────────► forked by the supervisor
 
-`launcher` enters the namespaces and forks the supervisor; whichever of pytest, launcher or supervisor dies, the
-kernel ends everything else, and with the last process go every mount, link, rule and file.
+`launcher` enters the namespaces and forks the supervisor; whichever of pytest, launcher or supervisor
+dies, the kernel ends everything else, and with the last process go every mount, link, rule and file.
 """

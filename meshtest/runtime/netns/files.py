@@ -1,4 +1,4 @@
-"""What a pod and the sandbox see of the file system: everything written stands on a tmpfs inside the sandbox."""
+"""What a pod and the sandbox see of the file system; whatever they write stands on a tmpfs in the sandbox."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prepare() -> None:
     for folder in (NAMESPACES, TEMPORARY, _PODS):
         folder.mkdir()
     _tmpfs(NAMESPACES)
-    # A container that masks parts of /proc refuses a fresh one; its processes then see the outer one, and work.
+    # A container that masks parts of /proc refuses a fresh one; the outer one does as well.
     with contextlib.suppress(OSError):
         kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
     if not all((_ETC / name).exists() for name in _POD_FILES):
@@ -47,14 +47,14 @@ def _tmpfs(target: Path) -> None:
 
 
 def _rebuild(folder: Path) -> None:
-    """Put a tmpfs over `folder` that shows what was in it: there, a new entry can be made without touching the host."""
+    """Put a tmpfs over `folder` that shows what was in it: in there, new entries can be made."""
     old = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _tmpfs(folder)
         behind = Path(f"/proc/self/fd/{old}")
-        for name in os.listdir(behind):
+        for source in behind.iterdir():
             with contextlib.suppress(OSError):
-                _show(behind / name, folder / name)
+                _show(source, folder / source.name)
     finally:
         os.close(old)
 
@@ -84,7 +84,7 @@ def _complete_etc() -> None:
 
 
 def prepare_pod(spec: PodSpec) -> None:
-    """Give this mount namespace a pod's resolv.conf, hosts and hostname; other pods' namespaces go out of sight."""
+    """Give this mount namespace a pod's resolv.conf, hosts and hostname, and hide other pods' namespaces."""
     kernel.unmount(str(NAMESPACES))
     folder = _PODS / spec.slug
     folder.mkdir(exist_ok=True)

@@ -46,7 +46,7 @@ def setns(descriptor: int, kind: int = 0) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """mount(2)."""
+    """Mount a file system, or show one at a second place (mount(2))."""
     arguments = (text.encode() or None for text in (source, target, kind))
     _check(_libc().mount(*arguments, ctypes.c_ulong(flags), options.encode() or None), f"mount {target}")
 

@@ -1,4 +1,4 @@
-"""The first process of a sandbox: enters new namespaces, forks the supervisor into them and waits for its end.
+"""The first process of a sandbox: enters new namespaces, forks the supervisor into them, waits for its end.
 
 It dies with the thread that started it, the supervisor dies with it, and the kernel ends what is left: the
 supervisor is PID 1 of everything else.
@@ -23,12 +23,18 @@ _NAMESPACES = (
     kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
 )
 _DESCRIPTORS = 65536
+NOT_ALLOWED = 77
+"""Status of a launcher that may not make namespaces."""
 
 
 def main(arguments: list[str]) -> NoReturn:
     """Run with the numbers of four sockets (control, descriptors, control plane, driver), or with `probe`."""
     kernel.die_with_parent(signal.SIGKILL)
-    isolate()
+    try:
+        isolate()
+    except OSError as exc:
+        os.write(2, f"{exc}\n".encode())
+        os._exit(NOT_ALLOWED)
     kernel.die_with_parent(signal.SIGKILL)  # lost on the way into the user namespace
     alive, held = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()

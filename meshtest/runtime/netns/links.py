@@ -24,6 +24,7 @@ NODE = "172.18.0.1"
 """The router's own address: where hairpin connections and callers outside of every pod come from."""
 
 _GATEWAY = "169.254.1.1"
+_ANYWHERE = "0.0.0.0"  # noqa: S104 - a destination
 _LOOPBACK = 1
 _ETH0 = 2
 _FIRST_VETH = 16
@@ -36,13 +37,13 @@ _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 
 
 def pod_messages(ip: str, number: int, router: int) -> list[Message]:
-    """Build a pod's side: loopback, a veth pair whose other end is put into `router`, address and default route."""
+    """Build a pod's side: loopback, address, default route, a veth pair to `router`."""
     return [
         _up(_LOOPBACK),
         _veth(number, router),
         _address(_ETH0, ip),
         _neighbour(_ETH0, _GATEWAY, _mac(1, number)),
-        _route("0.0.0.0", 0, _ETH0, gateway=_GATEWAY),
+        _route(_ANYWHERE, 0, _ETH0, gateway=_GATEWAY),
     ]
 
 
@@ -67,12 +68,12 @@ def router_messages() -> list[Message]:
     What is not translated to a pod then ends here, where nothing listens: a connection to a cluster IP without
     backends, to a pod that is gone or to the outside is refused at once, and never waits for a timeout.
     """
-    everything = _route("0.0.0.0", 0, _LOOPBACK, kind=_LOCAL, scope=_SCOPE_HOST, source=NODE)
+    everything = _route(_ANYWHERE, 0, _LOOPBACK, kind=_LOCAL, scope=_SCOPE_HOST, source=NODE)
     return [_up(_LOOPBACK), _address(_LOOPBACK, NODE), _address(_LOOPBACK, _GATEWAY), everything]
 
 
 def allow_forwarding(numbers: Iterable[int]) -> None:
-    """Let the router forward: by /proc if it is writable, else per link over netlink (needs the links)."""
+    """Let the router forward: by /proc if it is writable, else link by link."""
     try:
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     except OSError:
@@ -115,7 +116,11 @@ def _mac(side: int, number: int) -> bytes:
 
 def _address(index: int, ip: str) -> Message:
     raw = socket.inet_aton(ip)
-    body = struct.pack("=BBBBI", socket.AF_INET, 32, 0, _SCOPE_GLOBAL, index) + attribute(2, raw) + attribute(1, raw)
+    body = (
+        struct.pack("=BBBBI", socket.AF_INET, 32, 0, _SCOPE_GLOBAL, index)
+        + attribute(2, raw)
+        + attribute(1, raw)
+    )
     return Message(20, netlink.CREATE | netlink.REPLACE, body, f"address {ip}")
 
 
@@ -125,7 +130,7 @@ def _neighbour(index: int, ip: str, mac: bytes) -> Message:
     return Message(28, netlink.CREATE | netlink.REPLACE, body, f"neighbour {ip}")
 
 
-def _route(  # noqa: PLR0913 - the fields of a route
+def _route(
     destination: str,
     bits: int,
     index: int,
@@ -136,7 +141,9 @@ def _route(  # noqa: PLR0913 - the fields of a route
     source: str = "",
 ) -> Message:
     flags = _ONLINK if gateway else 0
-    body = struct.pack("=BBBBBBBBI", socket.AF_INET, bits, 0, 0, _TABLE_MAIN, 4, scope, kind, flags) + native(4, index)
+    body = struct.pack("=BBBBBBBBI", socket.AF_INET, bits, 0, 0, _TABLE_MAIN, 4, scope, kind, flags) + native(
+        4, index
+    )
     if bits:
         body += attribute(1, socket.inet_aton(destination))
     if gateway:

@@ -1,7 +1,6 @@
 """Netlink's framing: messages of nested attributes, sent in batches.
 
-Written here because loading a netlink library costs more than building the whole network: 150 ms of the 300 ms
-that a sandbox takes to start.
+Written here because loading a netlink library takes longer (130 ms) than building the whole network (20 ms).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import errno
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,7 +93,7 @@ class Netlink:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.bind((0, 0))
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -23,7 +23,7 @@ class Router:
         nft.commit(rules.router_messages())
 
     def set_cluster_ips(self, network: dict[str, Any]) -> None:
-        """Replace the cluster IPs in one transaction; connections that exist keep their pod, as in a cluster."""
+        """Replace the cluster IPs; connections that exist keep their pod, as in a cluster."""
         wanted = spec.cluster_ips_from_json(network)
         messages = rules.service_messages(self._cluster_ips, wanted)
         if messages:

@@ -187,7 +187,9 @@ def _meta(key: _Meta) -> bytes:
 
 
 def _payload(base: int, offset: int, size: int) -> bytes:
-    return _expression("payload", network(1, _REGISTER), network(2, base), network(3, offset), network(4, size))
+    return _expression(
+        "payload", network(1, _REGISTER), network(2, base), network(3, offset), network(4, size)
+    )
 
 
 def _compare(value: bytes, *, negate: bool = False, operation: int = _EQUAL) -> bytes:
@@ -201,7 +203,9 @@ def _address(offset: int, cidr: str, *, negate: bool) -> bytes:
     if found.prefixlen < 32:
         mask = nested(4, attribute(1, found.netmask.packed))
         zero = nested(5, attribute(1, bytes(4)))
-        load += _expression("bitwise", network(1, _REGISTER), network(2, _REGISTER), network(3, 4), mask, zero)
+        load += _expression(
+            "bitwise", network(1, _REGISTER), network(2, _REGISTER), network(3, 4), mask, zero
+        )
     return load + _compare(found.network_address.packed, negate=negate)
 
 

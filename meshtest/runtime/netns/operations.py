@@ -12,8 +12,9 @@ from meshtest.runtime.base import Action, Part, Role
 from meshtest.runtime.netns import files, spec, starting
 from meshtest.runtime.netns.network import Router
 from meshtest.runtime.netns.pods import Namespaces, PodPlace
-from meshtest.runtime.netns.processes import Process, execute
+from meshtest.runtime.netns.processes import Process, execute, start_role
 from meshtest.runtime.netns.stream import FrameSocket
+from meshtest.runtime.netns.supervisor import CONTROL_PLANE, DRIVER
 from meshtest.runtime.netns.table import ProcessTable, Refused, all_ready
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ class Pending:
     """A request that waits: `done` gives the answer once there is one; `late` is called once at the deadline."""
 
     def __init__(
-        self, done: Callable[[], Answer | None], *, within: float = _NEVER, late: Callable[[], None] | None = None
+        self,
+        done: Callable[[], Answer | None],
+        *,
+        within: float = _NEVER,
+        late: Callable[[], None] | None = None,
     ) -> None:
         self.ticket = 0
         self.deadline = time.monotonic() + within
@@ -58,18 +63,25 @@ class Pod:
 class Operations:
     """The sandbox's state and every change of it."""
 
-    def __init__(self, forker: Forker, descriptors: socket.socket, channels: dict[str, socket.socket]) -> None:
+    def __init__(
+        self,
+        forker: Forker,
+        descriptors: socket.socket,
+        channels: dict[str, socket.socket],
+        timings: dict[str, float],
+    ) -> None:
         self.table = ProcessTable()
         self.resolver: FrameSocket | None = None
         self.watch_resolver: Callable[[FrameSocket], None] = lambda _: None
         self._forker = forker
         self._descriptors = descriptors
         self._channels = channels
-        self._timings: dict[str, float] = {}
+        self._timings = timings
         self._home = Namespaces()
         self._router: Router | None = None
         self._pods: dict[str, Pod] = {}
-        self._own: dict[str, tuple[Role, Process]] = {}
+        self._own: dict[str, Process] = {}
+        self._roles: dict[str, dict[str, Any]] = {}
         self._sidecars_waiting: list[Pod] = []
         self._listening = False
         self._envoy: tuple[str, int] = ("", 1)
@@ -91,23 +103,27 @@ class Operations:
         }
         return operations[request["op"]](request)
 
-    # -- start ---------------------------------------------------------------------------------------------------
+    def adopt(self, process: Process) -> None:
+        """Take in the control plane, which was started before anything else."""
+        self._own[process.name] = self.table.add(process)
 
     def _start(self, request: Request) -> Pending:
         plan = request["plan"]
         self._envoy = (plan["envoy"], plan["concurrency"])
-        self._mark("plan")
-        self._start_own(spec.CONTROL_PLANE, plan["control_plane"])
+        self._roles = {
+            CONTROL_PLANE: plan["control_plane"],
+            DRIVER: plan["driver"],
+            spec.RESOLVER: {"target": "meshtest.runtime.netns.resolver:main", "config": {}},
+        }
         self._router = Router()
         self._start_resolver()
         self._apply_network(plan["network"])
         self._mark("router")
         pods = self._make_pods(plan["pods"])
         self._mark("networks")
-        for target in {plan["driver"]["target"], *self._targets(pods)}:
-            starting.warm(target)
+        self._warm([plan["driver"]["target"], *self._targets(pods)])
         self._mark("warm")
-        self._start_own(spec.DRIVER, plan["driver"])
+        self._start_own(DRIVER)
         self._start_applications(pods)
         self._mark("applications")
         return Pending(lambda: {"timings": self._timings} if self._all_ready(pods, "ready") else None)
@@ -120,12 +136,15 @@ class Operations:
         applications = (pod.place.spec.application for pod in pods)
         return [application.target for application in applications if isinstance(application, Role)]
 
-    def _start_own(self, name: str, found: dict[str, Any]) -> Process:
-        role = spec.application_from_json(found)
-        if not isinstance(role, Role):
-            raise Refused(f"{name} must be a role")
-        process = self.table.add(starting.start_role(self._forker, name, role, self._channels[name]))
-        self._own[name] = (role, process)
+    def _warm(self, targets: Collection[str]) -> None:
+        for target in dict.fromkeys(targets):
+            starting.warm(target)
+            self.advance()
+
+    def _start_own(self, name: str) -> Process:
+        role = self._roles[name]
+        process = start_role(self._forker, name, role["target"], role["config"], self._channels[name])
+        self._own[name] = self.table.add(process)
         return process
 
     def _start_resolver(self) -> None:
@@ -133,10 +152,10 @@ class Operations:
         self._channels[spec.RESOLVER] = theirs
         self.resolver = FrameSocket(ours)
         self.watch_resolver(self.resolver)
-        self._start_own(spec.RESOLVER, {"target": "meshtest.runtime.netns.resolver:main", "config": {}})
+        self._start_own(spec.RESOLVER)
 
     def _all_ready(self, pods: Collection[Pod], mark: str = "") -> bool:
-        own = [process for _, process in self._own.values()]
+        own = self._own.values()
         parts = [process for pod in pods for process in pod.parts.values()]
         ready = all_ready([*own, *parts]) and self._listening and self._zones_known == self._zones_sent
         if ready and mark:
@@ -169,12 +188,13 @@ class Operations:
             self._mark("sidecars")
         self.table.advance()
 
-    # -- pods ----------------------------------------------------------------------------------------------------
-
     def _make_pods(self, found: list[dict[str, Any]]) -> list[Pod]:
         pods = [Pod(PodPlace(spec.pod_from_json(one), next(self._numbers), self._home)) for one in found]
         self._pods.update({pod.place.spec.key: pod for pod in pods})
         self._tell_router()
+        for pod in pods:
+            if pod.place.spec.bootstrap is not None:
+                self._prepare_sidecar(pod)
         return pods
 
     def _tell_router(self) -> None:
@@ -183,11 +203,9 @@ class Operations:
 
     def _start_applications(self, pods: Collection[Pod]) -> None:
         for pod in pods:
-            if pod.place.spec.bootstrap is not None:
-                self._prepare_sidecar(pod)
-        for pod in pods:
             if pod.place.spec.application is not None:
                 self._start_application(pod, pod.place.spec.application)
+                self.advance()
 
     def _prepare_sidecar(self, pod: Pod) -> None:
         starting.write_bootstrap(pod.place.spec)
@@ -211,8 +229,7 @@ class Operations:
 
     def _add_pods(self, request: Request) -> Pending:
         pods = self._make_pods(request["pods"])
-        for target in self._targets(pods):
-            starting.warm(target)
+        self._warm(self._targets(pods))
         self._start_applications(pods)
         return Pending(lambda: {} if self._all_ready(pods) else None)
 
@@ -225,7 +242,8 @@ class Operations:
         self._sidecars_waiting = [pod for pod in self._sidecars_waiting if pod not in gone]
 
         def done() -> Answer | None:
-            if any(process.status is None for process in processes):
+            remaining = [process for process in processes if not process.gone()]  # ends what is left of each
+            if remaining:
                 return None
             for pod in gone:
                 pod.place.close()
@@ -233,8 +251,6 @@ class Operations:
             return {}
 
         return Pending(done)
-
-    # -- network -------------------------------------------------------------------------------------------------
 
     def _set_network(self, request: Request) -> Pending:
         self._apply_network(request["network"])
@@ -251,12 +267,10 @@ class Operations:
         """The resolver answers by a zone from now on."""
         self._zones_known = number
 
-    # -- single processes ----------------------------------------------------------------------------------------
-
     def _process(self, request: Request) -> Process:
         key, part = request["pod"], Part(request["part"])
         if key in self._own:
-            return self._own[key][1]
+            return self._own[key]
         found = self._pod(key).parts.get(part)
         if found is None:
             raise Refused(f"{key} has no {part.value}")
@@ -278,7 +292,7 @@ class Operations:
         process.signal(signal.SIGKILL if action is Action.KILL else signal.SIGTERM)
         process.signal(signal.SIGCONT)  # else one that is paused would never see the other
         return Pending(
-            lambda: {} if process.status is not None else None,
+            lambda: {} if process.gone() else None,
             within=_GRACE,
             late=lambda: process.signal(signal.SIGKILL),
         )
@@ -288,7 +302,9 @@ class Operations:
             raise Refused(f"{old.name} is running")
         key = request["pod"]
         if key in self._own:
-            again = self._restart_own(key)
+            if key not in self._channels:
+                raise Refused(f"{old.report()}\nit had ended by itself, and its channel with it")
+            again = self._start_own(key)
         elif Part(request["part"]) is Part.SIDECAR:
             again = self._start_sidecar(self._pod(key))
         else:
@@ -297,14 +313,6 @@ class Operations:
                 raise Refused(f"{key} has no application")
             again = self._start_application(self._pod(key), application)
         return Pending(lambda: {} if all_ready([again]) else None)
-
-    def _restart_own(self, key: str) -> Process:
-        if key not in self._channels:
-            raise Refused(f"{key} ended by itself: {self._own[key][1].report()}")
-        role, _ = self._own[key]
-        process = self.table.add(starting.start_role(self._forker, key, role, self._channels[key]))
-        self._own[key] = (role, process)
-        return process
 
     def _execute(self, request: Request) -> Pending:
         place = self._pod(request["pod"]).place
@@ -320,7 +328,11 @@ class Operations:
             for output in process.outputs:
                 output.read()
             stdout, stderr = (output.text() for output in process.outputs)
-            return {"returncode": os.waitstatus_to_exitcode(process.status), "stdout": stdout, "stderr": stderr}
+            return {
+                "returncode": os.waitstatus_to_exitcode(process.status),
+                "stdout": stdout,
+                "stderr": stderr,
+            }
 
         def late() -> None:
             process.signal(signal.SIGKILL)
@@ -336,11 +348,15 @@ class Operations:
 
     def _state(self, _: Request) -> Pending:
         """Who is not ready yet."""
-        own = [process for _, process in self._own.values()]
+        own = self._own.values()
         parts = [process for pod in self._pods.values() for process in pod.parts.values()]
-        waiting = [process.report() for process in (*own, *parts) if not process.ready or process.status is not None]
+        waiting = [
+            process.report() for process in (*own, *parts) if not process.ready or process.status is not None
+        ]
         if not self._listening:
-            waiting += [self._own[spec.CONTROL_PLANE][1].report() + f"\n{files.XDS_SOCKET} does not accept connections"]
+            waiting += [
+                self._own[CONTROL_PLANE].report() + f"\n{files.XDS_SOCKET} does not accept connections"
+            ]
         return Pending(lambda: {"waiting": waiting})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from typing import TYPE_CHECKING
 
 from meshtest.runtime.netns import files, kernel, links, netlink, nft, rules
@@ -20,7 +21,8 @@ def report() -> None:
     """Print `{"problem": ..., "abilities": [...]}`."""
     problem = _first_problem()
     abilities = [name for name, attempt in _ABILITIES.items() if not problem and _try(attempt) is None]
-    print(json.dumps({"problem": problem, "abilities": abilities}))
+    sys.stdout.write(json.dumps({"problem": problem, "abilities": abilities}))
+    sys.stdout.flush()
 
 
 def _first_problem() -> str | None:

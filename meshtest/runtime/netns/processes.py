@@ -7,11 +7,12 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshtest.runtime.netns import kernel
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Mapping
     from typing import NoReturn
 
@@ -68,6 +69,16 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
+    def gone(self) -> bool:
+        """Whether it has ended; what it left behind in its group is ended then too, as with a container."""
+        if self.status is None:
+            return False
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return True
+        return False
+
     def ended_how(self) -> str:
         """Its end in words."""
         if self.status is None:
@@ -81,7 +92,9 @@ class Process:
         for output in self.outputs:
             output.read()
         tail = "\n".join(filter(None, (output.tail() for output in self.outputs)))
-        return f"{self.name} {self.ended_how()}" + (f"; its last lines:\n{tail}" if tail else ", and wrote nothing")
+        return f"{self.name} {self.ended_how()}" + (
+            f"; its last lines:\n{tail}" if tail else ", and wrote nothing"
+        )
 
 
 class Forker:
@@ -113,7 +126,11 @@ class Forker:
         return Process(name, pid, tuple(Output(reader, limit=limit) for reader, _ in pipes))
 
     def _run(
-        self, body: Callable[[], int | None], place: Namespaces | None, output: tuple[int, int], keep: list[int]
+        self,
+        body: Callable[[], int | None],
+        place: Namespaces | None,
+        output: tuple[int, int],
+        keep: list[int],
     ) -> NoReturn:
         code = 1
         try:
@@ -140,12 +157,24 @@ class Forker:
             os._exit(code)
 
 
+def start_role(
+    forker: Forker, name: str, target: str, config: Mapping[str, Any], sock: socket.socket
+) -> Process:
+    """Start one of meshtest's own processes, which speaks to pytest or to the supervisor over `sock`."""
+
+    def body() -> int | None:
+        name_process(name.rpartition("/")[2])
+        return call_role(target, dict(config), sock)
+
+    return forker.fork(name, body, keep=(sock.fileno(),))
+
+
 def execute(argv: tuple[str, ...], env: Mapping[str, str]) -> NoReturn:
     """Become another program; one that cannot be started says so and exits with 127, as a shell would."""
     for number in _SIGNALS_OF_PYTHON:
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvpe(argv[0], list(argv), dict(env))
+        os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - as the user gave it
     except OSError as exc:
         os.write(2, f"cannot run {argv[0]!r}: {exc.strerror}\n".encode())
     os._exit(127)

@@ -70,7 +70,9 @@ def respond(zone: Zone, raw: bytes, *, stream: bool) -> bytes | None:
         return None
     reply = zone.answer(question)
     packed: bytes = reply.pack()
-    limit = max([_UDP_SIZE, *(int(extra.edns_len) for extra in question.ar if extra.rtype == dnslib.QTYPE.OPT)])
+    limit = max(
+        [_UDP_SIZE, *(int(extra.edns_len) for extra in question.ar if extra.rtype == dnslib.QTYPE.OPT)]
+    )
     if not stream and len(packed) > limit:
         packed = reply.truncate().pack()
     return packed
@@ -87,7 +89,7 @@ class Server:
         self._datagrams.bind(address)
         self._listener = socket.create_server(address, backlog=128)
         for sock in (self._datagrams, self._listener):
-            sock.setblocking(False)
+            sock.settimeout(0)
         self._on(self._datagrams, self._datagram)
         self._on(self._listener, self._accept)
 
@@ -122,7 +124,7 @@ class Server:
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()
-        sock.setblocking(False)
+        sock.settimeout(0)
         buffer = bytearray()
         self._on(sock, lambda: self._stream(sock, buffer))
 

@@ -1,7 +1,7 @@
 """Which rules a pod and the router carry: Istio's redirects, and cluster IPs as kube-proxy makes them.
 
-A uid cannot tell Envoy from its application here, since a sandbox of an ordinary user has one uid only; Envoy marks
-its sockets instead, and `MARK` stands wherever Istio's rules ask for the proxy's uid.
+A uid cannot tell Envoy from its application here, since an ordinary user's sandbox has one uid only; Envoy
+marks its sockets instead, and `MARK` stands wherever Istio's rules ask for the proxy's uid.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _balance(ports: Mapping[int, Backends]) -> Iterator[nft.Rule]:
 
 
 def hairpin_messages(pods: Iterable[str]) -> list[Message]:
-    """Let a pod that reaches itself through a cluster IP be called by the node: else it would see its own address."""
+    """Let a pod that calls itself by a cluster IP be called by the node; it would refuse its own address."""
     messages = [nft.flush(_TABLE, "postrouting")]
     for ip in pods:
         same = (nft.from_address(ip), nft.to_address(ip), nft.source_nat(NODE))

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from meshtest.errors import RuntimeFailure
+from meshtest.errors import RuntimeFailure, Unsupported
 from meshtest.runtime.base import Completed
 from meshtest.runtime.netns import spec
 from meshtest.runtime.netns.access import AccessLogs
+from meshtest.runtime.netns.launcher import NOT_ALLOWED
+from meshtest.runtime.netns.permission import advice
+from meshtest.runtime.netns.supervisor import CONTROL_PLANE, DRIVER
 from meshtest.wire import Channel, RemoteError
 
 if TYPE_CHECKING:
@@ -28,7 +31,12 @@ if TYPE_CHECKING:
 _SLACK = 10.0
 """Seconds that the supervisor gets beyond what a request itself may last."""
 _END = 3.0
-_PROGRAM = "import sys; sys.path[:] = sys.argv.pop().split({separator!r}); from {module} import main; main(sys.argv[1:])"
+_PROGRAM = f"""
+import sys
+sys.path[:] = sys.argv.pop().split({os.pathsep!r})
+from meshtest.runtime.netns.launcher import main
+main(sys.argv[1:])
+"""
 
 
 class Launcher:
@@ -46,6 +54,7 @@ class Launcher:
         self._ended = threading.Event()
         self.stdout = b""
         self.stderr = b""
+        self.status: int | None = None
         threading.Thread(target=self._run, name="meshtest-launcher", daemon=True).start()
         self._started.wait()
         if self._failure is not None:
@@ -76,15 +85,16 @@ class Launcher:
         finally:
             self._started.set()
         self.stdout, self.stderr = self._process.communicate()
+        self.status = self._process.returncode
         self._ended.set()
 
 
 def launcher_command(arguments: Sequence[str]) -> list[str]:
     """Start Python bare, without site-packages' start-up files, but with this process's import path."""
-    program = _PROGRAM.format(separator=os.pathsep, module="meshtest.runtime.netns.launcher")
     root = str(Path(__file__).parents[3])
     path = os.pathsep.join([root, *(entry for entry in sys.path if entry)])
-    return [sys.executable, "-I", "-S", "-u", "-c", program, *arguments, path]
+    bytecode = ["-B"] if sys.dont_write_bytecode else []
+    return [sys.executable, "-I", "-S", "-u", *bytecode, "-c", _PROGRAM, *arguments, path]
 
 
 @dataclass(slots=True)
@@ -136,8 +146,8 @@ class NetnsSandbox:
         self._access = AccessLogs(descriptors, on_access)
         self._files: list[IO[bytes]] = []
         self._supervisor = self._channel("the sandbox", control, self._note)
-        self.control_plane = self._channel("the control plane", control_plane, self._listener(spec.CONTROL_PLANE))
-        self.driver = self._channel("the traffic driver", driver, self._listener(spec.DRIVER))
+        self.control_plane = self._channel("the control plane", control_plane, self._listener(CONTROL_PLANE))
+        self.driver = self._channel("the traffic driver", driver, self._listener(DRIVER))
         self._start = self._supervisor.start("start", plan=spec.plan_to_json(plan))
 
     def ready(self, timeout: float) -> None:
@@ -210,7 +220,10 @@ class NetnsSandbox:
     def _explained(self, exc: RuntimeFailure) -> RuntimeFailure:
         """Add what is known: why the launcher failed, or who is not ready yet."""
         if self._launcher.wait(0.5):
-            return RuntimeFailure(f"{exc}\n{self._launcher.stderr.decode(errors='replace').strip()}".rstrip())
+            words = self._launcher.stderr.decode(errors="replace").strip()
+            if self._launcher.status == NOT_ALLOWED:
+                return Unsupported(advice(words))
+            return RuntimeFailure(f"{exc}\n{words}".rstrip())
         try:
             waiting = self._supervisor.call("state", timeout=1.0).header["waiting"]
         except RuntimeFailure:

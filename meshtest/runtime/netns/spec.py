@@ -10,8 +10,6 @@ from meshtest.runtime.base import Command, Interception, Role
 if TYPE_CHECKING:
     from meshtest.runtime.base import NetworkPlan, PodPlan, SandboxPlan
 
-CONTROL_PLANE = "meshtest/control-plane"
-DRIVER = "meshtest/driver"
 RESOLVER = "meshtest/resolver"
 
 
@@ -70,7 +68,9 @@ def pod_to_json(plan: PodPlan) -> dict[str, Any]:
 def pod_from_json(found: dict[str, Any]) -> PodSpec:
     """One pod, on the supervisor's side."""
     interception = found["interception"]
-    listed = {key: None if value is None else tuple(value) for key, value in (interception or {}).items()}
+    listed: dict[str, Any] = {
+        key: None if value is None else tuple(value) for key, value in (interception or {}).items()
+    }
     return PodSpec(
         **{
             **found,
@@ -85,7 +85,10 @@ def network_to_json(network: NetworkPlan) -> dict[str, Any]:
     """Cluster IPs and names; JSON has no numbers as keys, so ports stand in a list."""
     return {
         "cluster_ips": {
-            ip: [[port, [[backend.ip, backend.port] for backend in backends]] for port, backends in ports.items()]
+            ip: [
+                [port, [[backend.ip, backend.port] for backend in backends]]
+                for port, backends in ports.items()
+            ]
             for ip, ports in network.cluster_ips.items()
         },
         "zone": {name: list(values) for name, values in network.zone.items()},

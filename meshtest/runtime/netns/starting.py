@@ -19,14 +19,27 @@ if TYPE_CHECKING:
     from meshtest.runtime.netns.processes import Forker
     from meshtest.runtime.netns.spec import PodSpec
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "JAVA_HOME")
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "JAVA_HOME",
+)
+# Filter chains drain at once, so that pooled connections do not keep an old policy. With a minimum of nothing
+# every line of the access log is flushed when it is written; the interval is then only a spare wheel.
 _ENVOY_FLAGS = (
     "--disable-hot-restart",
     "--drain-time-s", "0",
     "--drain-strategy", "immediate",
     "--log-level", "warning",
     "--file-flush-min-size-kb", "0",
-    "--file-flush-interval-msec", "10",
+    "--file-flush-interval-msec", "1000",
+    "--skip-deprecated-logs",
 )  # fmt: skip
 
 
@@ -83,18 +96,6 @@ def _connects(address: tuple[str, int]) -> bool:
     with socket.socket() as sock:
         sock.settimeout(0.05)
         return sock.connect_ex(address) == 0
-
-
-def start_role(
-    forker: Forker, name: str, role: Role, sock: socket.socket, *, keep: tuple[int, ...] = ()
-) -> Process:
-    """Start one of meshtest's own processes that speaks to pytest or to the supervisor over `sock`."""
-
-    def body() -> int | None:
-        name_process(name.rpartition("/")[2])
-        return call_role(role.target, dict(role.config), sock)
-
-    return forker.fork(name, body, keep=(sock.fileno(), *keep))
 
 
 def start_application(

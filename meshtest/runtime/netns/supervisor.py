@@ -1,144 +1,60 @@
 """PID 1 of a sandbox: one thread and one loop that makes the pods and starts and watches every process.
 
-    start ─► mounts ─► control plane ─► router, resolver ─► pods' networks ─► driver, applications ─┐
-                            └─ xds.sock accepts ─► Envoys ──────────────────────────────────────────┴─► all ready
+    mounts ─► control plane ─► router, resolver ─► pods' networks ─► driver, applications ─┐
+                   └─ xds.sock accepts ─► Envoys ──────────────────────────────────────────┴─► all ready
 
-A request whose answer has to wait for something becomes a `Pending`; the loop asks each of them after every event.
+A request whose answer has to wait becomes a `Pending`; the loop asks each of them after every event.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import selectors
-import signal
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from meshtest.runtime.netns import files, spec
-from meshtest.runtime.netns.operations import Operations
-from meshtest.runtime.netns.processes import Forker, name_process
+from meshtest.runtime.netns import files
+from meshtest.runtime.netns.processes import Forker, name_process, start_role
 from meshtest.runtime.netns.stream import FrameSocket
-from meshtest.runtime.netns.table import Refused
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from meshtest.runtime.netns.operations import Pending
-    from meshtest.runtime.netns.processes import Output
-
-_POLL = 0.002
+CONTROL_PLANE = "meshtest/control-plane"
+DRIVER = "meshtest/driver"
 
 
 def run(descriptors: list[int], launcher: int) -> NoReturn:
-    """Serve the first of four sockets (control, descriptors, control plane, driver) until it or the launcher ends."""
+    """Serve the first of four sockets (control, descriptors, control plane, driver) to its end.
+
+    The control plane takes longest to start and everything waits for it: it is forked before the rest of the
+    supervisor is even loaded.
+    """
     name_process("supervisor")
     forker = Forker(os.getcwd())  # noqa: PTH109 - as plain text, and before /run is rebuilt
     files.prepare()
     for number in descriptors:
         os.set_inheritable(number, False)  # noqa: FBT003 - the only way to say it
-    control, access, control_plane, driver = (socket.socket(fileno=number) for number in descriptors)
-    channels = {spec.CONTROL_PLANE: control_plane, spec.DRIVER: driver}
-    Loop(FrameSocket(control), launcher, Operations(forker, access, channels)).serve()
-    os._exit(0)
+    sockets = [socket.socket(fileno=number) for number in descriptors]
+    control = FrameSocket(sockets[0])
+    first = _first_request(control)
+    timings = {"plan": time.monotonic()}
+    role = first["plan"]["control_plane"]
+    control_plane = start_role(forker, CONTROL_PLANE, role["target"], role["config"], sockets[2])
+
+    from meshtest.runtime.netns.loop import Loop  # noqa: PLC0415 - see above
+    from meshtest.runtime.netns.operations import Operations  # noqa: PLC0415 - see above
+
+    channels = {CONTROL_PLANE: sockets[2], DRIVER: sockets[3]}
+    operations = Operations(forker, sockets[1], channels, timings)
+    loop = Loop(control, launcher, operations)
+    operations.adopt(control_plane)
+    loop.serve(first)
 
 
-class Loop:
-    """Waits for requests, for children and for what they write."""
-
-    def __init__(self, control: FrameSocket, launcher: int, operations: Operations) -> None:
-        self._control = control
-        self._operations = operations
-        self._pending: list[Pending] = []
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(control.socket, selectors.EVENT_READ, self._requests)
-        self._selector.register(launcher, selectors.EVENT_READ, lambda: os._exit(1))
-        self._listen_for_children()
-        operations.table.watch = self._watch
-        operations.watch_resolver = self._watch_resolver
-
-    def serve(self) -> None:
-        """Run until the control socket ends."""
-        while True:
-            events = self._selector.select(self._timeout())
-            for key, _ in events:
-                key.data()
-            self._operations.advance()
-            self._answer_pending()
-
-    def _timeout(self) -> float | None:
-        if self._operations.polls:
-            return _POLL
-        nearest = min((pending.deadline for pending in self._pending), default=float("inf"))
-        return None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
-
-    def _listen_for_children(self) -> None:
-        receiver, sender = socket.socketpair()
-        receiver.setblocking(False)
-        sender.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        self._wakeup = sender
-        self._selector.register(receiver, selectors.EVENT_READ, lambda: self._reap(receiver))
-
-    def _reap(self, receiver: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
-            receiver.recv(4096)
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            ended = self._operations.ended(pid, status)
-            if ended is not None:
-                self._control.send({"event": "ended", "process": ended.name, "report": ended.report()})
-
-    def _watch(self, output: Output) -> None:
-        self._selector.register(output.descriptor, selectors.EVENT_READ, lambda: self._drain(output))
-
-    def _drain(self, output: Output) -> None:
-        output.read()
-        if output.ended:
-            self._selector.unregister(output.descriptor)
-            os.close(output.descriptor)
-
-    def _watch_resolver(self, resolver: FrameSocket) -> None:
-        self._selector.register(resolver.socket, selectors.EVENT_READ, lambda: self._zone_known(resolver))
-
-    def _zone_known(self, resolver: FrameSocket) -> None:
-        if not resolver.receive():
-            self._selector.unregister(resolver.socket)
-        for frame in resolver.frames():
-            self._operations.zone_known(frame["id"])
-
-    def _requests(self) -> None:
-        if not self._control.receive():
+def _first_request(control: FrameSocket) -> dict[str, Any]:
+    while True:
+        for frame in control.frames():
+            return frame
+        if not control.receive(wait=True):
             os._exit(0)
-        for frame in self._control.frames():
-            try:
-                pending = self._operations.begin(frame)
-                pending.ticket = frame["id"]
-                self._pending.append(pending)
-            except Exception as exc:  # noqa: BLE001 - pytest's process raises it
-                self._refuse(frame["id"], exc)
-
-    def _answer_pending(self) -> None:
-        waiting = []
-        for pending in self._pending:
-            try:
-                answer = pending.poll()
-            except Exception as exc:  # noqa: BLE001 - as above
-                self._refuse(pending.ticket, exc)
-                continue
-            if answer is None:
-                waiting.append(pending)
-            else:
-                self._control.send({"id": pending.ticket, **answer})
-        self._pending = waiting
-
-    def _refuse(self, ticket: int, exc: Exception) -> None:
-        text = str(exc) if isinstance(exc, Refused) else f"{type(exc).__name__}: {exc}"
-        self._control.send({"id": ticket, "error": {"kind": type(exc).__name__, "message": text}})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshtest.runtime.netns.starting import Probe
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from meshtest.runtime.netns.processes import Output, Process
+    from meshtest.runtime.netns.starting import Probe
 
 
 class Refused(Exception):  # noqa: N818 - never seen outside: it becomes the `error` of an answer

@@ -41,7 +41,7 @@ class Bench:
         self.started: list[NetnsSandbox] = []
 
     def pod(self, name: str, number: int, **fields: Any) -> PodPlan:
-        """A pod at 10.244.0.NUMBER whose application answers on port 9080 with its name and its caller's address."""
+        """A pod at 10.244.0.NUMBER that answers on port 9080 with its name and its caller's address."""
         kind = PodKind.SIDECAR if fields.get("bootstrap") else PodKind.PLAIN
         pod = Pod(
             namespace="default",
@@ -72,7 +72,8 @@ class Bench:
         """Services on port 80, at 10.96.1.1, .2 and so on, before pods at 10.244.0.NUMBER."""
         ips = {name: f"10.96.1.{place}" for place, name in enumerate(numbers, 1)}
         backends = {
-            name: [Backend(ip=f"10.244.0.{number}", port=9080) for number in found] for name, found in numbers.items()
+            name: [Backend(ip=f"10.244.0.{number}", port=9080) for number in found]
+            for name, found in numbers.items()
         }
         return NetworkPlan(
             cluster_ips={ips[name]: {80: backends[name]} for name in numbers},

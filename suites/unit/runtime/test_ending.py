@@ -2,22 +2,32 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from meshtest.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def traces() -> tuple[str, list[str], list[str]]:
     """What a sandbox could leave on the host: mounts, and files where temporary ones go."""
     folders = (Path("/run"), Path("/tmp"))
     names = [str(path) for folder in folders for path in folder.glob("*meshtest*")]
-    return Path("/proc/self/mounts").read_text(), names, sorted(os.listdir("/dev/shm"))
+    return (
+        Path("/proc/self/mounts").read_text(),
+        names,
+        sorted(path.name for path in Path("/dev/shm").iterdir()),
+    )
 
 
 @pytest.mark.parametrize("victim", ["parent", "launcher", "supervisor"])
-def test_nothing_is_left_when_one_is_killed(parent: subprocess.Popen[bytes], family: Any, victim: str) -> None:
+def test_nothing_is_left_when_one_is_killed(
+    parent: subprocess.Popen[bytes], family: Any, victim: str
+) -> None:
     before = traces()
     supervisor = family.named("supervisor")
     launcher = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
@@ -51,8 +61,6 @@ def test_a_paused_supervisor_does_not_stop_close(bench: Any, family_of: Any) -> 
 
 
 def test_asking_a_sandbox_that_ended_is_an_error(bench: Any) -> None:
-    from meshtest.errors import RuntimeFailure
-
     sandbox = bench.start(bench.pod("a", 2))
     sandbox.close()
     with pytest.raises(RuntimeFailure, match="has ended"):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import shutil
@@ -14,7 +13,7 @@ import pytest
 from meshtest.errors import ScenarioError, Unsupported
 from meshtest.runtime import choose
 from meshtest.runtime.base import Capability
-from meshtest.runtime.netns.runtime import advice
+from meshtest.runtime.netns.permission import advice, plainly_allowed
 from meshtest.runtime.netns.sandbox import launcher_command
 
 
@@ -28,7 +27,9 @@ def test_docker_is_said_to_be_missing() -> None:
 
 
 def test_an_unknown_runtime_is_an_error_of_the_user() -> None:
-    with pytest.raises(ScenarioError, match="no runtime 'netn'; expected auto, netns, docker; did you mean 'netns'"):
+    with pytest.raises(
+        ScenarioError, match="no runtime 'netn'; expected auto, netns, docker; did you mean 'netns'"
+    ):
         choose("netn")
 
 
@@ -47,12 +48,27 @@ def test_processes_can_be_paused_everywhere(runtime: Any) -> None:
     ],
 )
 def test_says_what_to_change(tmp_path: Path, name: str, value: str, words: str) -> None:
-    (tmp_path / name).parent.mkdir()
-    (tmp_path / name).write_text(f"{value}\n")
+    (tmp_path / "sys" / name).parent.mkdir(parents=True)
+    (tmp_path / "sys" / name).write_text(f"{value}\n")
     said = advice("Traceback\nPermissionError: [Errno 1] unshare: Operation not permitted\n", tmp_path)
     assert words in said
     assert "Operation not permitted" in said
     assert "docker" in said
+
+
+@pytest.mark.parametrize(
+    ("seccomp", "limit", "allowed"),
+    [(0, 100, True), (2, 100, False), (0, 0, False)],
+    ids=["free", "container", "off"],
+)
+def test_tries_first_where_something_speaks_against_it(
+    tmp_path: Path, seccomp: int, limit: int, *, allowed: bool
+) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text(f"Name:\tx\nSeccomp:\t{seccomp}\n")
+    (tmp_path / "sys" / "user").mkdir(parents=True)
+    (tmp_path / "sys" / "user" / "max_user_namespaces").write_text(f"{limit}\n")
+    assert plainly_allowed(tmp_path) is allowed
 
 
 def test_what_the_launcher_starts_with_is_quick_to_import() -> None:
@@ -85,18 +101,26 @@ sandbox.close()
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="every other test is this one when pytest runs as an ordinary user")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="every other test is this one when pytest runs as an ordinary user"
+)
 def test_an_ordinary_user_can_run_a_sandbox(runtime: Any) -> None:
     del runtime
     nobody = pwd.getpwnam("nobody")
     # An interpreter that lives in root's home cannot be started by nobody; the system's, if it is alike, can.
-    readable = shutil.which(f"python{sys.version_info.major}.{sys.version_info.minor}", path="/usr/bin:/usr/local/bin")
+    readable = shutil.which(
+        f"python{sys.version_info.major}.{sys.version_info.minor}", path="/usr/bin:/usr/local/bin"
+    )
     if readable is None:
         pytest.skip("no Python that every user may run")
     here = Path(__file__).parent
     path = [str(here / "roles"), *(entry for entry in sys.path if "/root/" not in entry)]
-    program = ORDINARY.format(path=path, gid=nobody.pw_gid, uid=nobody.pw_uid, conftest=str(here / "conftest.py"))
-    done = subprocess.run([readable, "-B", "-c", program], capture_output=True, text=True, timeout=60)
+    program = ORDINARY.format(
+        path=path, gid=nobody.pw_gid, uid=nobody.pw_uid, conftest=str(here / "conftest.py")
+    )
+    done = subprocess.run(
+        [readable, "-B", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
     problem, *answers = done.stdout.split("\n")
     if problem:
         pytest.skip(problem)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def server(bench: Any, **fields: Any) -> Any:
 def test_a_command_runs_in_its_pod_and_is_ready_when_its_port_accepts(bench: Any) -> None:
     sandbox = bench.start(server(bench))
     assert bench.call("127.0.0.1", 8000) == "here"
-    assert sandbox.logs("default/a", Part.APPLICATION) == f"listening in {os.getcwd()} red xl\n"
+    assert sandbox.logs("default/a", Part.APPLICATION) == f"listening in {Path.cwd()} red xl\n"
 
 
 def test_a_command_that_listens_on_its_pod_address_only_is_ready_too(bench: Any) -> None:
@@ -46,7 +47,10 @@ def test_a_command_that_listens_on_its_pod_address_only_is_ready_too(bench: Any)
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("sh", "-c", "echo no such table >&2; exit 3"), r"default/a application exited with status 3.*\n.*no such table"),
+        (
+            ("sh", "-c", "echo no such table >&2; exit 3"),
+            r"default/a application exited with status 3.*\n.*no such table",
+        ),
         (("/nowhere/app",), r"(?s)status 127.*cannot run '/nowhere/app': No such file"),
         (("sh", "-c", "kill -9 $$"), r"default/a application was ended by SIGKILL, and wrote nothing"),
     ],
@@ -60,13 +64,17 @@ def test_a_command_that_ends_before_it_is_ready_is_an_error_with_its_last_lines(
 
 
 def test_a_role_that_raises_is_an_error_with_its_traceback(bench: Any) -> None:
-    with pytest.raises(RuntimeFailure, match=r"(?s)default/a application exited with status 1.*KeyError: 'port'"):
+    with pytest.raises(
+        RuntimeFailure, match=r"(?s)default/a application exited with status 1.*KeyError: 'port'"
+    ):
         bench.start(bench.pod("a", 2, application=Role(target="netns_roles:echo")))
 
 
 def test_a_control_plane_that_ends_is_an_error(bench: Any) -> None:
     role = Role(target="netns_roles:failing_control_plane")
-    with pytest.raises(RuntimeFailure, match=r"meshtest/control-plane exited with status 3.*\nno certificate"):
+    with pytest.raises(
+        RuntimeFailure, match=r"meshtest/control-plane exited with status 3.*\nno certificate"
+    ):
         bench.start(bench.pod("a", 2), control_plane=role)
 
 
@@ -74,13 +82,17 @@ def test_a_timeout_says_who_is_not_ready(bench: Any) -> None:
     pod = bench.pod("a", 2, application=Role(target="netns_roles:never_ready"))
     sandbox = bench.runtime.start(bench.plan(pod, bench.pod("b", 3)), lambda *_: None)
     bench.started.append(sandbox)
-    words = r"within 1 s\nnot ready:\ndefault/a application is running; its last lines:\nwaiting for a database$"
+    words = (
+        r"within 1 s\nnot ready:\ndefault/a application is running; its last lines:\nwaiting for a database$"
+    )
     with pytest.raises(RuntimeFailure, match=words):
         sandbox.ready(1.0)
 
 
 @pytest.mark.parametrize("action", [Action.KILL, Action.STOP])
-def test_a_killed_application_is_gone_with_its_children_and_can_be_started_again(bench: Any, action: Action) -> None:
+def test_a_killed_application_is_gone_with_its_children_and_can_be_started_again(
+    bench: Any, action: Action
+) -> None:
     sandbox = bench.start(server(bench), bench.pod("b", 3))
     sandbox.signal("default/a", Part.APPLICATION, action)
     assert bench.call("127.0.0.1", 8000) == "ConnectionRefusedError"
@@ -115,7 +127,10 @@ def test_starting_what_runs_is_refused(bench: Any) -> None:
 
 @pytest.mark.parametrize(
     ("pod", "part", "words"),
-    [("default/z", Part.SIDECAR, "there is no pod default/z"), ("default/a", Part.SIDECAR, "default/a has no sidecar")],
+    [
+        ("default/z", Part.SIDECAR, "there is no pod default/z"),
+        ("default/a", Part.SIDECAR, "default/a has no sidecar"),
+    ],
 )
 def test_what_is_not_there_is_an_error(bench: Any, pod: str, part: Part, words: str) -> None:
     sandbox = bench.start(bench.pod("a", 2))
@@ -154,11 +169,16 @@ def test_a_killed_child_does_not_hurt_the_others(bench: Any, family_of: Any) -> 
 
 def test_programs_run_inside_a_pod(bench: Any) -> None:
     sandbox = bench.start(bench.pod("a", 2))
-    found = sandbox.execute("default/a", ["sh", "-c", "hostname; cat /etc/hostname; echo oops >&2; exit 5"], timeout=5)
+    found = sandbox.execute(
+        "default/a", ["sh", "-c", "hostname; cat /etc/hostname; echo oops >&2; exit 5"], timeout=5
+    )
     assert (found.returncode, found.stdout, found.stderr) == (5, "a\na\n", "oops\n")
     hosts = sandbox.execute("default/a", ["cat", "/etc/hosts"], timeout=5).stdout
     assert "10.244.0.2 a\n" in hosts
-    assert len(sandbox.execute("default/a", ["head", "-c", "1000000", "/dev/zero"], timeout=5).stdout) == 1_000_000
+    assert (
+        len(sandbox.execute("default/a", ["head", "-c", "1000000", "/dev/zero"], timeout=5).stdout)
+        == 1_000_000
+    )
 
 
 def test_a_program_that_does_not_end_in_time_is_an_error(bench: Any) -> None:

@@ -12,6 +12,7 @@ from meshtest.runtime.base import Action, Interception, Part
 from meshtest.waiting import wait_until
 
 MARK = 1337
+ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a pod
 ORIGINAL_DST = "envoy.filters.listener.original_dst"
 TYPES = "type.googleapis.com/envoy.extensions"
 
@@ -52,20 +53,26 @@ def listener(pod: str, side: str, port: int) -> dict[str, Any]:
         "cluster": side,
         "access_log": [log],
     }
-    original = {"name": ORIGINAL_DST, "typed_config": {"@type": f"{TYPES}.filters.listener.original_dst.v3.OriginalDst"}}
+    original = {
+        "name": ORIGINAL_DST,
+        "typed_config": {"@type": f"{TYPES}.filters.listener.original_dst.v3.OriginalDst"},
+    }
     return {
         "name": side,
-        "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
+        "address": {"socket_address": {"address": ANYWHERE, "port_value": port}},
         "listener_filters": [original],
         "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}],
     }
 
 
 def readiness() -> dict[str, Any]:
-    answer = {"@type": f"{TYPES}.filters.network.direct_response.v3.Config", "response": {"inline_string": "ready"}}
+    answer = {
+        "@type": f"{TYPES}.filters.network.direct_response.v3.Config",
+        "response": {"inline_string": "ready"},
+    }
     return {
         "name": "readiness",
-        "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15021}},
+        "address": {"socket_address": {"address": ANYWHERE, "port_value": 15021}},
         "filter_chains": [{"filters": [{"name": "answer", "typed_config": answer}]}],
     }
 
@@ -92,6 +99,14 @@ def logs() -> Logs:
     return Logs()
 
 
+def await_sidecar(bench: Any, sandbox: Any, pod: str) -> None:
+    wait_until(
+        lambda: bench.call("127.0.0.1", 15021, pod) == "ready",
+        10.0,
+        lambda: str(sandbox.logs(pod, Part.SIDECAR)),
+    )
+
+
 @pytest.fixture
 def meshed(bench: Any, envoy: str, logs: Logs) -> Any:
     """Start pods a, b, ... with sidecars; a's interception can be given. Returns the sandbox."""
@@ -108,11 +123,7 @@ def meshed(bench: Any, envoy: str, logs: Logs) -> Any:
         ]
         sandbox = bench.start(*pods, envoy=envoy, on_access=logs.feed, **fields)
         for name in names:
-            wait_until(
-                lambda pod=f"default/{name}": bench.call("127.0.0.1", 15021, pod) == "ready",
-                10.0,
-                lambda pod=f"default/{name}": sandbox.logs(pod, Part.SIDECAR),
-            )
+            await_sidecar(bench, sandbox, f"default/{name}")
         return sandbox
 
     return run
@@ -125,7 +136,9 @@ def test_calls_go_through_both_sidecars(bench: Any, meshed: Any, logs: Logs) -> 
     logs.expect("default/b", {"side": "inbound", "to": "10.244.0.3:9080", "from": "10.244.0.2"})
 
 
-def test_a_sidecar_that_calls_its_own_pod_meets_its_own_inbound_side(bench: Any, meshed: Any, logs: Logs) -> None:
+def test_a_sidecar_that_calls_its_own_pod_meets_its_own_inbound_side(
+    bench: Any, meshed: Any, logs: Logs
+) -> None:
     meshed("a", network=bench.services(own=[2]))
     assert bench.call("10.244.0.2", mark=MARK) == "a 127.0.0.6"
     logs.expect("default/a", {"side": "inbound", "to": "10.244.0.2:9080", "from": "10.244.0.2"})
@@ -198,7 +211,9 @@ def test_udp_passes_by(bench: Any, meshed: Any) -> None:
     assert bench.ask("exchange", ip="10.244.0.3", port=9080)["answer"] == "b 10.244.0.2"
 
 
-def test_a_killed_sidecar_can_be_started_again_and_no_line_is_lost(bench: Any, meshed: Any, logs: Logs) -> None:
+def test_a_killed_sidecar_can_be_started_again_and_no_line_is_lost(
+    bench: Any, meshed: Any, logs: Logs
+) -> None:
     sandbox = meshed("a", "b")
     line = {"side": "inbound", "to": "10.244.0.3:9080", "from": "172.18.0.1"}
     assert bench.call("10.244.0.3", pod="") == "b 127.0.0.6"

@@ -1,4 +1,4 @@
-"""Tiny roles for sandboxes under test: a control plane that only listens, a driver and applications that echo."""
+"""Tiny roles for sandboxes under test: a control plane that only listens, a driver, and echoing pods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dnslib
+
 from meshtest import wire
+from meshtest.runtime.netns import kernel
 
 
 def control_plane(config: dict[str, Any], sock: socket.socket) -> int:
@@ -29,7 +32,7 @@ def control_plane_again(config: dict[str, Any], sock: socket.socket) -> int:
 
 def failing_control_plane(config: dict[str, Any], sock: socket.socket) -> int:
     del config, sock
-    print("no certificate to be found", file=sys.stderr)
+    sys.stderr.write("no certificate to be found\n")
     return 3
 
 
@@ -42,14 +45,14 @@ def echo(config: dict[str, Any], sock: socket.socket | None) -> int:
     """Answer every TCP connection and UDP datagram with this pod's name, the peer and what came."""
     del sock
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.bind(("0.0.0.0", config["port"]))
-    listener = socket.create_server(("0.0.0.0", config["port"]))
+    datagrams.bind(("", config["port"]))
+    listener = socket.create_server(("", config["port"]))
     if os.fork() == 0:
         while True:
             _, peer = datagrams.recvfrom(1024)
             datagrams.sendto(f"{config['name']} {peer[0]}".encode(), peer)
     os.write(config["ready_fd"], b"\n")
-    print(f"{config['name']} listens", flush=True)
+    sys.stdout.write(f"{config['name']} listens\n")
     while True:
         connection, peer = listener.accept()
         with connection:
@@ -58,7 +61,8 @@ def echo(config: dict[str, Any], sock: socket.socket | None) -> int:
 
 def never_ready(config: dict[str, Any], sock: socket.socket | None) -> int:
     del config, sock
-    print("waiting for a database", flush=True)
+    sys.stdout.write("waiting for a database\n")
+    sys.stdout.flush()
     socket.create_server(("127.0.0.1", 1)).accept()
     return 0
 
@@ -75,8 +79,6 @@ def _serve(sock: socket.socket, operations: dict[str, Any]) -> int:
 
 
 def _socket_in(pod: str, kind: int) -> socket.socket:
-    from meshtest.runtime.netns import kernel
-
     if not pod:
         return socket.socket(socket.AF_INET, kind)
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -120,8 +122,6 @@ def _exchange(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolve(header: dict[str, Any]) -> dict[str, Any]:
-    import dnslib
-
     began = time.monotonic()
     question = dnslib.DNSRecord.question(header["name"], header.get("type", "A"))
     raw = question.pack()
