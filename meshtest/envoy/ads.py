@@ -167,11 +167,11 @@ class Stream:
     def _answer(self, kind: str, names: set[str]) -> None:
         """Answer a subscription by name: always, since Envoy may have dropped what it had been sent before.
 
-        Names that nobody knows are answered too, or Envoy would go on waiting; but secrets may come later.
+        Names that nobody knows are answered too, as istiod does, or Envoy would go on waiting.
         """
         wanted = self._proxy.resources.get(kind, {})
         found = [(name, wanted[name]) for name in sorted(names) if name in wanted]
-        unknown = [name for name in names if name not in wanted] if kind != "SDS" else []
+        unknown = [name for name in names if name not in wanted]
         if found or unknown:
             self._send(kind, found, unknown)
 

@@ -7,6 +7,7 @@ authority nobody trusts, and certificates that sign themselves.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -43,8 +44,8 @@ class Certificate:
 class Authority:
     """A certificate authority that lives in memory."""
 
-    def __init__(self, organization: str = "meshtest") -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, organization: str = "meshtest", seed: str = "") -> None:
+        self._key = _derived(f"{organization} {seed}") if seed else ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
         public = self._key.public_key()
         builder = _builder(self._name, self._name, public, _window(-_SLACK, _YEAR))
@@ -86,12 +87,15 @@ class Authority:
         return Certificate(certificate=_pem(certificate), key=_key_pem(key), root=self.root)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Authorities:
-    """The authority of a mesh and one that it does not trust."""
+    """The authority of a mesh and one that it does not trust.
 
-    mesh: Authority = field(default_factory=Authority)
-    unknown: Authority = field(default_factory=lambda: Authority("somebody else"))
+    The same seed gives the same keys, so that a control plane that is started anew goes on with the old root.
+    """
+
+    def __init__(self, seed: str = "") -> None:
+        self.mesh = Authority(seed=seed)
+        self.unknown = Authority("somebody else", seed=seed)
 
     def issue(
         self,
@@ -102,12 +106,18 @@ class Authorities:
         not_after: float = _DAY,
         dns: tuple[str, ...] = (),
     ) -> Certificate:
-        """A certificate by one of the signers; its `root` is the mesh's, which its holder goes on trusting."""
+        """A certificate by one of the signers; its `root` is the mesh's, which its holder still trusts."""
         authority = self.unknown if signer is Signer.UNKNOWN else self.mesh
         issued = authority.issue(
             spiffe, not_before=not_before, not_after=not_after, dns=dns, self_signed=signer is Signer.SELF
         )
         return Certificate(certificate=issued.certificate, key=issued.key, root=self.mesh.root)
+
+
+def _derived(seed: str) -> ec.EllipticCurvePrivateKey:
+    """A key that depends on nothing but the seed; 248 bits always lie below the order of the curve."""
+    number = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=31).digest(), "big")
+    return ec.derive_private_key(number + 1, ec.SECP256R1())
 
 
 def _builder(

@@ -30,15 +30,15 @@ _PUSH_TIMEOUT = 30.0
 class ControlPlane:
     """The state behind ADS and SDS, and the operations on it."""
 
-    def __init__(self, directory: str, trust_domain: str = "cluster.local") -> None:
+    def __init__(self, directory: str, seed: str = "") -> None:
         self.directory = directory
-        self.trust_domain = trust_domain
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
         self.connected: set[str] = set()
         """Node ids that have ever opened a stream."""
-        self._authorities = Authorities()
+        self._authorities = Authorities(seed)
         self._identities: dict[str, str] = {}
+        self._decorator = decorate.Decorator()
         self._envoys: dict[str, Envoy] = {}
         self._updating = asyncio.Lock()
         self.secrets.put(sds.EVERYBODY, sds.ROOT, sds.root_secret(sds.ROOT, self._authorities.mesh.root))
@@ -72,11 +72,14 @@ class ControlPlane:
         node, identity = str(told["id"]), str(told["identity"])
         if node not in self._envoys:
             gateway = told.get("kind") == "gateway"
-            context = decorate.Context(self.directory, told["pod"], told["workload"], gateway=gateway)
+            context = decorate.Context(self.directory, told["pod"], gateway=gateway)
             marks = Path(script_path(self.directory, context.pod))
-            marks.write_text(script(context.pod, context.workload), encoding="utf-8")
+            marks.write_text(script(context.pod, told["workload"]), encoding="utf-8")
             self.proxies.by_id[node] = Proxy(context)
             self._envoys[node] = Envoy(self.proxies.by_id[node], self.directory)
+            for owner, name in self.secrets.by_name:
+                if owner == sds.EVERYBODY:
+                    self._offer(node, name)
         if self._identities.get(node) != identity:
             self._identities[node] = identity
             self._certify(node, identity)
@@ -108,7 +111,7 @@ class ControlPlane:
                 raw = blobs.get(place) or blobs.setdefault(place, payload[offset : offset + size])
                 known = proxy.resources.get(kind, {}).get(name)
                 if known is None or known.raw != raw:
-                    value = decorate.decorate(kind, raw, proxy.context)
+                    value = self._decorator.decorate(kind, raw, proxy.context)
                     fresh.setdefault(kind, {})[name] = Resource.of(raw, value)
             changes = apply_changes(proxy, fresh, (tuple(pair) for pair in change.get("removed", ())))
             if changes or not proxy.primed:
@@ -143,20 +146,26 @@ class ControlPlane:
             raise RuntimeFailure(f"{exc or proxy.context.pod + ': timed out'}{hint}") from exc
 
     async def _secrets(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
-        for node, named in frame.header.get("set", {}).items():
-            for name, pem in named.items():
-                for found, value in _secret_messages(name, pem):
-                    self._put_secret(node, found, value)
+        """Credentials, over both ways: istiod's configuration asks for them over ADS or at `sds-grpc`."""
+        deadline = asyncio.get_running_loop().time() + float(frame.header.get("within", _PUSH_TIMEOUT))
+        changed: dict[str, Changes] = {}
+        async with self._updating:
+            for owner, named in frame.header.get("set", {}).items():
+                for name, pem in named.items():
+                    for found, value in sds.credential(name, pem):
+                        self.secrets.put(owner, found, value)
+                        for node in self.proxies.by_id if owner == sds.EVERYBODY else (owner,):
+                            self._offer(node, found)
+                            changed.setdefault(node, Changes()).changed.setdefault("SDS", set()).add(found)
+            live = {node: changes for node, changes in changed.items() if self.proxies.by_id[node].stream}
+            await self._deliver(live, deadline, bystanders=set())
         return {}, b""
 
-    def _put_secret(self, node: str, name: str, value: bytes) -> None:
-        """Both ways: istiod's configuration asks for credentials over ADS, for identities over `sds-grpc`."""
-        self.secrets.put(node, name, value)
-        for other, proxy in self.proxies.by_id.items():
-            if node in (other, sds.EVERYBODY):
-                proxy.resources.setdefault("SDS", {})[name] = Resource.of(value, value)
-                if proxy.stream is not None:
-                    proxy.stream.push("SDS")
+    def _offer(self, node: str, name: str) -> None:
+        """Have a proxy's secret ready for its ADS stream."""
+        secret = self.secrets.find(node, name)
+        if secret is not None:
+            self.proxies.by_id[node].resources.setdefault("SDS", {})[name] = secret
 
     async def _identity(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
@@ -180,7 +189,7 @@ class ControlPlane:
         fresh: dict[str, dict[str, Resource]] = {}
         for kind in ("CDS", "LDS"):
             for name, known in proxy.resources.get(kind, {}).items():
-                value = decorate.decorate(kind, known.raw, proxy.context)
+                value = self._decorator.decorate(kind, known.raw, proxy.context)
                 fresh.setdefault(kind, {})[name] = Resource.of(known.raw, value)
         changes = apply_changes(proxy, fresh, ())
         if proxy.primed and proxy.stream is not None:
@@ -241,14 +250,3 @@ def _terms(header: Mapping[str, Any]) -> dict[str, Any]:
     if "ca" in header:
         terms["signer"] = Signer(header["ca"])
     return terms
-
-
-def _secret_messages(name: str, pem: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """A credential as istiod names it: the certificate as `name`, what it verifies by as `name-cacert`."""
-    found: list[tuple[str, bytes]] = []
-    if pem.get("cert"):
-        found.append((name, sds.identity_secret(name, pem["cert"], pem["key"])))
-    if pem.get("ca"):
-        root = name if not pem.get("cert") else f"{name}-cacert"
-        found.append((root, sds.root_secret(root, pem["ca"])))
-    return found

@@ -19,10 +19,11 @@ from meshtest.envoy.resources import TYPE_URLS, Resource
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 IDENTITY = "default"
 ROOT = "ROOTCA"
+ROOT_SUFFIX = "-cacert"
 EVERYBODY = "*"
 
 
@@ -132,3 +133,14 @@ def root_secret(name: str, root: str) -> bytes:
     return bytes(
         secret_pb2.Secret(name=name, validation_context=context).SerializeToString(deterministic=True)
     )
+
+
+def credential(name: str, pem: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """A `credentialName` as istiod names its halves: the certificate plainly, the root with a suffix."""
+    found: list[tuple[str, bytes]] = []
+    if pem.get("cert"):
+        found.append((name, identity_secret(name, pem["cert"], pem["key"])))
+    if pem.get("ca"):
+        root = name if name.endswith(ROOT_SUFFIX) else name + ROOT_SUFFIX
+        found.append((root, root_secret(root, pem["ca"])))
+    return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
@@ -25,23 +25,25 @@ _SDS = "envoy.service.secret.v3.SecretDiscoveryService"
 _MESSAGE_BOUND = 256 << 20
 
 
-def main(config: dict[str, Any], sock: socket.socket) -> int:
-    """Serve until the peer of `sock` hangs up; `config` is {"directory": ...}."""
+def main(config: dict[str, Any], sock: socket.socket) -> NoReturn:
+    """Serve until the peer of `sock` hangs up; `config` is {"directory": ..., "seed": ...}."""
     asyncio.run(_serve(config, sock))
-    return 0
+    raise AssertionError("serving ends the process")
 
 
-async def _serve(config: dict[str, Any], sock: socket.socket) -> None:
+async def _serve(config: dict[str, Any], sock: socket.socket) -> NoReturn:
     plane: asyncio.Future[ControlPlane] = asyncio.get_running_loop().create_future()
     server = await _listen(f"{config['directory']}/xds.sock", plane)
     from meshtest.envoy.plane import ControlPlane as Plane  # noqa: PLC0415 - heavy: after the socket is open
 
-    control = Plane(config["directory"])
+    control = Plane(config["directory"], str(config.get("seed", "")))
     plane.set_result(control)
     sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 20)
     await wire.serve(reader, writer, control.handle)
-    await server.stop(grace=None)
+    del server  # kept until here: grpc ends with its last reference
+    # Nothing is left to tidy up, and an orderly end would have grpc report every cancelled stream on stderr.
+    os._exit(0)
 
 
 async def _listen(path: str, plane: asyncio.Future[ControlPlane]) -> grpc.aio.Server:

@@ -22,7 +22,7 @@ class Signal:
                 future.set_result(None)
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Whether `condition` came true before `deadline` on the loop's clock; what it raises goes through."""
+        """Whether `condition` came true before `deadline` (loop's clock); what it raises goes through."""
         loop = asyncio.get_running_loop()
         while not condition():
             remaining = deadline - loop.time()

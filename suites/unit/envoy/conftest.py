@@ -7,11 +7,12 @@ import http.server
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
@@ -28,7 +29,7 @@ from meshtest.waiting import wait_until
 from meshtest.wire import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 TYPES = "type.googleapis.com/"
@@ -49,7 +50,7 @@ def named(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "typed_config": typed(kind, **fields)}
 
 
-def pipe_free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -165,16 +166,18 @@ class Bench:
     """The control plane's process and the Envoys that it serves."""
 
     directory: Path
-    channel: Channel
-    _close: Callable[[], None]
+    server: Server
     _envoys: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def envoy(self, one: Pod) -> None:
         """Tell the control plane of a pod and start its Envoy."""
+        self.tell(one)
+        self.start(one)
+
+    def tell(self, one: Pod) -> None:
         kind = "gateway" if one.kind is PodKind.GATEWAY else "sidecar"
         told = {"id": one.node_id, "pod": one.key, "workload": one.workload_key, "identity": one.identity}
         self.channel.call("proxies", timeout=10, proxies=[{**told, "kind": kind}])
-        self.start(one)
 
     def start(self, one: Pod) -> None:
         config = self.directory / f"{one.name}.json"
@@ -234,36 +237,56 @@ class Bench:
         for process in self._envoys.values():
             process.kill()
             process.wait()
-        self._close()
+        self.server.stop()
+
+    @property
+    def channel(self) -> Channel:
+        return self.server.channel
+
+    def restart(self) -> None:
+        """End the control plane and start another."""
+        self.server.stop()
+        self.server = Server.start(self.directory)
 
 
 _SERVE = """
 import socket, sys
 from meshtest.envoy.server import main
-sys.exit(main({"directory": sys.argv[1]}, socket.socket(fileno=int(sys.argv[2]))))
+main({"directory": sys.argv[1], "seed": "test"}, socket.socket(fileno=int(sys.argv[2])))
 """
+
+
+@dataclass
+class Server:
+    """The control plane's process and the channel to it."""
+
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    ends: tuple[IO[bytes], IO[bytes], socket.socket]
+
+    @classmethod
+    def start(cls, directory: Path) -> Server:
+        (directory / "xds.sock").unlink(missing_ok=True)
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-c", _SERVE, str(directory), str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        theirs.close()
+        reader, writer = ours.makefile("rb"), ours.makefile("wb")
+        wait_until((directory / "xds.sock").exists, 20, lambda: "the control plane does not listen")
+        return cls(process, Channel("control plane", reader, writer), (reader, writer, ours))
+
+    def stop(self) -> None:
+        self.ends[2].shutdown(socket.SHUT_RDWR)
+        assert self.process.wait(10) == 0
+        for end in self.ends:
+            end.close()
 
 
 @pytest.fixture
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     # Unix socket paths are short: not below the test's own long name.
     directory = tmp_path_factory.mktemp("b")
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-c", _SERVE, str(directory), str(theirs.fileno())]
-    server = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-    theirs.close()
-    reader, writer = ours.makefile("rb"), ours.makefile("wb")
-    channel = Channel("control plane", reader, writer)
-    wait_until((directory / "xds.sock").exists, 20, lambda: "the control plane does not listen")
-
-    def close() -> None:
-        ours.shutdown(socket.SHUT_RDWR)
-        server.wait(10)
-        channel.close()
-        reader.close()
-        ours.close()
-
-    made = Bench(directory, channel, close)
+    made = Bench(directory, Server.start(directory))
     try:
         yield made
     finally:
@@ -289,7 +312,7 @@ class Pair:
     outbound_port: int
     inbound_port: int
     tcp_port: int
-    plain_port: int
+    edge_port: int
 
     def rbac(self, action: str, **principal: Any) -> dict[str, Any]:
         """An HTTP authorization filter as istiod writes it; without principal it matches everybody."""
@@ -362,6 +385,27 @@ class Pair:
             "filter_chains": chains,
             "traffic_direction": "INBOUND",
         }
+
+    def edge(self, credential: str) -> tuple[str, dict[str, Any]]:
+        """A listener that shows a credential, as gateways have."""
+        secret = {"name": credential, "sds_config": {"ads": {}, "resource_api_version": "V3"}}
+        transport = named(
+            "tls",
+            "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            common_tls_context={"tls_certificate_sds_secret_configs": [secret]},
+        )
+        http = manager(route_config=static_routes("inbound"))
+        chain = {"filters": [http], "transport_socket": transport, "name": "edge"}
+        return "LDS", {"name": "edge", "address": address(self.edge_port), "filter_chains": [chain]}
+
+    def handshake(self, root: str, name: str) -> dict[str, Any]:
+        """The certificate that the edge shows to a client that trusts `root`."""
+        context = ssl.create_default_context(cadata=root)
+        with (
+            socket.create_connection(("127.0.0.1", self.edge_port), 5) as connection,
+            context.wrap_socket(connection, server_hostname=name) as wrapped,
+        ):
+            return dict(wrapped.getpeercert() or {})
 
     def local(self) -> tuple[str, dict[str, Any]]:
         """The callee's cluster of its own application."""
@@ -477,10 +521,10 @@ def pair(bench: Bench, application: Application) -> Pair:
         application=application,
         caller=pod("caller", "bob"),
         callee=pod("callee", "alice"),
-        outbound_port=pipe_free_port(),
-        inbound_port=pipe_free_port(),
-        tcp_port=pipe_free_port(),
-        plain_port=0,
+        outbound_port=free_port(),
+        inbound_port=free_port(),
+        tcp_port=free_port(),
+        edge_port=free_port(),
     )
 
 

@@ -153,3 +153,28 @@ def test_issued_certificate_opens_the_callee(mesh: Pair) -> None:
     assert issued["cert"].startswith("-----BEGIN CERTIFICATE")
     assert issued["key"].startswith("-----BEGIN PRIVATE KEY")
     assert socket.has_ipv6 is not None
+
+
+def test_credentials_come_over_ads_and_may_come_late(mesh: Pair) -> None:
+    issued = mesh.bench.channel.call("issue", timeout=10, spiffe="", dns=["shop.example"]).header
+    kind, listener = mesh.edge("kubernetes://shop")
+    mesh.bench.update((mesh.callee, [(kind, listener)]), within=5)
+    with pytest.raises(OSError):  # noqa: PT011 - whichever way Envoy says that it has no certificate
+        mesh.handshake(issued["ca"], "shop.example")
+    mesh.bench.channel.call("secrets", timeout=10, set={"*": {"kubernetes://shop": issued}})
+    assert mesh.handshake(issued["ca"], "shop.example")
+    again = mesh.bench.channel.call("issue", timeout=10, spiffe="", dns=["shop.example"]).header
+    mesh.bench.channel.call("secrets", timeout=10, set={mesh.callee.node_id: {"kubernetes://shop": again}})
+    assert mesh.handshake(issued["ca"], "shop.example")
+
+
+def test_a_new_control_plane_takes_over_with_the_same_root(mesh: Pair) -> None:
+    assert mesh.get()[0] == 200
+    mesh.bench.restart()
+    assert mesh.get()[0] == 200
+    mesh.bench.tell(mesh.caller)
+    mesh.bench.tell(mesh.callee)
+    mesh.bench.update(
+        (mesh.caller, mesh.outbound()), (mesh.callee, [mesh.local(), mesh.inbound(mesh.rbac("DENY"))])
+    )
+    assert mesh.get()[0] == 403

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from google.protobuf import json_format
+from udpa.type.v1 import typed_struct_pb2
+
+from meshtest.envoy.decorate import Context, Decorator, decorate, next_generation
+
+CONTEXT = Context("/run/meshtest", "default/a-0")
+ISTIO = "type.googleapis.com/"
+
+
+def only_istio(name: str, url: str) -> dict[str, Any]:
+    kind = ISTIO + typed_struct_pb2.TypedStruct.DESCRIPTOR.full_name
+    return {"name": name, "typed_config": {"@type": kind, "type_url": ISTIO + url, "value": {}}}
+
+
+EXCHANGE = only_istio("istio.metadata_exchange", "envoy.tcp.metadataexchange.config.MetadataExchange")
+PEERS = only_istio("peers", "io.istio.http.peer_metadata.Config")
+STATS = only_istio("istio.stats", "stats.PluginConfig")
+ALPN = {"name": "istio.alpn", "typed_config": {"@type": ISTIO + "google.protobuf.Empty"}}
+ROUTER = {
+    "name": "envoy.filters.http.router",
+    "typed_config": {"@type": ISTIO + "envoy.extensions.filters.http.router.v3.Router"},
+}
+
+
+def listener(direction: str) -> bytes:
+    manager = {
+        "name": "http",
+        "typed_config": {
+            "@type": ISTIO + hcm_pb2.HttpConnectionManager.DESCRIPTOR.full_name,
+            "http_filters": [PEERS, ALPN, STATS, ROUTER],
+        },
+    }
+    proxy = {"name": "tcp", "typed_config": {"@type": ISTIO + tcp_proxy_pb2.TcpProxy.DESCRIPTOR.full_name}}
+    body = {
+        "name": "l",
+        "traffic_direction": direction,
+        "filter_chains": [{"filters": [EXCHANGE, manager]}],
+        "default_filter_chain": {"filters": [EXCHANGE, proxy]},
+    }
+    return bytes(json_format.ParseDict(body, listener_pb2.Listener()).SerializeToString())
+
+
+def decorated(direction: str, context: Context = CONTEXT) -> listener_pb2.Listener:
+    return listener_pb2.Listener.FromString(decorate("LDS", listener(direction), context))
+
+
+def manager_of(found: listener_pb2.Listener) -> hcm_pb2.HttpConnectionManager:
+    return hcm_pb2.HttpConnectionManager.FromString(found.filter_chains[0].filters[-1].typed_config.value)
+
+
+@pytest.mark.parametrize("direction", ["INBOUND", "OUTBOUND"])
+def test_filters_of_istios_own_envoy_go_and_alpn_is_replaced(direction: str) -> None:
+    found = decorated(direction)
+    assert [one.name for one in found.filter_chains[0].filters] == ["http"]
+    assert [one.name for one in found.default_filter_chain.filters] == ["tcp"]
+    names = [one.name for one in manager_of(found).http_filters]
+    assert names[0] == "istio.alpn"
+    assert names[-1] == "envoy.filters.http.router"
+    assert "set_filter_state" in manager_of(found).http_filters[0].typed_config.type_url
+    assert not {"peers", "istio.stats"} & set(names)
+
+
+@pytest.mark.parametrize(
+    ("direction", "gateway", "faults"),
+    [
+        ("INBOUND", False, True),
+        ("OUTBOUND", False, False),
+        ("OUTBOUND", True, False),
+        ("INBOUND", True, False),
+    ],
+)
+def test_faults_stand_before_the_router_of_inbound_chains_only(
+    direction: str,
+    gateway: bool,  # noqa: FBT001 - a parameter of the test
+    faults: bool,  # noqa: FBT001 - likewise
+) -> None:
+    context = Context("/run/meshtest", "default/a-0", gateway=gateway)
+    names = [one.name for one in manager_of(decorated(direction, context)).http_filters]
+    added = ["meshtest.marks", "meshtest.fault", "meshtest.clean"] if faults else []
+    assert names == ["istio.alpn", *added, "envoy.filters.http.router"]
+
+
+def test_every_place_that_knows_a_connection_logs_it() -> None:
+    found = decorated("INBOUND")
+    proxy = tcp_proxy_pb2.TcpProxy.FromString(found.default_filter_chain.filters[0].typed_config.value)
+    for logs in (found.access_log, manager_of(found).access_log, proxy.access_log):
+        assert [log.name for log in logs] == ["meshtest.evidence"]
+        assert b"/run/meshtest/default_a-0.access" in logs[0].typed_config.value
+
+
+def test_same_input_gives_the_same_bytes() -> None:
+    assert decorate("LDS", listener("INBOUND"), CONTEXT) == decorate("LDS", listener("INBOUND"), CONTEXT)
+
+
+def test_clusters_lose_istios_filters_and_nothing_else() -> None:
+    body = {"name": "c", "connect_timeout": "1s"}
+    plain = json_format.ParseDict(body, cluster_pb2.Cluster()).SerializeToString()
+    with_filter = json_format.ParseDict(
+        {**body, "filters": [EXCHANGE]}, cluster_pb2.Cluster()
+    ).SerializeToString()
+    assert decorate("CDS", plain, CONTEXT) == plain
+    assert decorate("CDS", with_filter, CONTEXT) == plain
+
+
+@pytest.mark.parametrize("kind", ["EDS", "RDS", "ECDS"])
+def test_other_kinds_pass_unchanged(kind: str) -> None:
+    assert decorate(kind, b"istio anything", CONTEXT) == b"istio anything"
+
+
+def test_next_generation_changes_every_chain_and_cluster() -> None:
+    again = next_generation(CONTEXT)
+    assert decorate("LDS", listener("INBOUND"), again) != decorate("LDS", listener("INBOUND"), CONTEXT)
+    cluster = cluster_pb2.Cluster(name="c").SerializeToString()
+    assert decorate("CDS", cluster, again) != decorate("CDS", cluster, CONTEXT)
+
+
+@pytest.mark.parametrize("direction", ["INBOUND", "OUTBOUND"])
+@pytest.mark.parametrize("gateway", [False, True])
+def test_shared_forms_give_the_same_bytes(direction: str, gateway: bool) -> None:  # noqa: FBT001
+    shared = Decorator()
+    for pod in ("default/a-0", "default/b-0", "d/efault_a0", "shop/longer-name-0"):
+        context = Context("/run/meshtest", pod, gateway=gateway)
+        raw = listener(direction)
+        assert shared.decorate("LDS", raw, context) == decorate("LDS", raw, context)
