@@ -10,9 +10,10 @@ retries and timeouts off (istio/istio#13705).
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshtest.envoy.marks import FaultMark
+from meshtest.envoy.marks import FaultMark, baggage_member
 from meshtest.errors import Location, ScenarioError
 from meshtest.faults.places import callees, callers
 from meshtest.scenario.faults import Abort, Delay, During, FaultMatch, FaultSpec, PathMatch, ResponseRate
@@ -20,8 +21,10 @@ from meshtest.scenario.faults import Abort, Delay, During, FaultMatch, FaultSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meshtest.faults.base import Ground
     from meshtest.mesh.model import MeshModel
     from meshtest.scenario.faults import FaultAction
+    from meshtest.traffic.model import Exchange
 
 
 def abort(
@@ -146,6 +149,34 @@ def _actions(action: FaultAction) -> tuple[str, ...]:
             return (f"delay:{round(seconds * 1000)}",)
         case ResponseRate(kib_per_second=rate):
             return (f"rate:{rate}",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """An HTTP fault: nothing to inject, the marks of the requests are all of it."""
+
+    id: str
+    members: tuple[str, ...]
+    placement: str
+
+    def inject(self) -> None:
+        """Nothing: it comes with each request."""
+
+    def recover(self) -> None:
+        """Nothing: it went with the last request."""
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:
+        """How many requests some sidecar says it met."""
+        return sum(any(self.id in hop.faults for hop in exchange.hops) for exchange in exchanges)
+
+
+def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Marked:
+    """The family: see the module's text."""
+    return Marked(
+        id=fault_id,
+        members=tuple(baggage_member(mark) for mark in marks(spec, fault_id, ground.model)),
+        placement=placement(spec, ground.model),
+    )
 
 
 def placement(spec: FaultSpec, model: MeshModel) -> str:

@@ -51,7 +51,7 @@ def _find(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod
             pod
             for service in model.services
             if name in (service.name, service.key)
-            for pod in _behind(model, service)
+            for pod in model.pods_behind(service)
         ]
     if not pods:
         known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
@@ -67,15 +67,3 @@ def _find(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod
 
 def _names(pod: Pod) -> Iterable[str]:
     return (pod.key, pod.name, pod.workload_key, pod.workload)
-
-
-def _behind(model: MeshModel, service: object) -> list[Pod]:
-    from meshtest.mesh.model import Service  # noqa: PLC0415 - a value here, a type elsewhere
-
-    assert isinstance(service, Service)
-    wanted = service.selector.items()
-    return [
-        p
-        for p in model.pods
-        if wanted and p.namespace == service.namespace and wanted <= dict(p.labels).items()
-    ]

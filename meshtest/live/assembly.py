@@ -156,23 +156,13 @@ def find_service(model: MeshModel, namespace: str, name: str) -> Service | None:
     )
 
 
-def pods_behind(model: MeshModel, service: Service) -> list[Pod]:
-    """The pods that a Service selects."""
-    if not service.selector:
-        return []
-    wanted = service.selector.items()
-    return [
-        pod for pod in model.pods if pod.namespace == service.namespace and wanted <= dict(pod.labels).items()
-    ]
-
-
 def _lookup(table: Mapping[str, Sequence[str]], model: MeshModel, pod: Pod) -> Sequence[str] | None:
     """What a table keyed by workload (or, less specific, by service) says for a pod."""
     for key in (pod.workload_key, pod.workload):
         if key in table:
             return table[key]
     for service in model.services:
-        if pod in pods_behind(model, service):
+        if pod in model.pods_behind(service):
             for key in (service.key, service.name):
                 if key in table:
                     return table[key]

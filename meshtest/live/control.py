@@ -1,4 +1,4 @@
-"""Keeps the sidecars on what the manifests say: model changes -> istiod's engine -> control plane -> live everywhere."""
+"""Keeps the sidecars on what the manifests say: model -> istiod's engine -> control plane -> live everywhere."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _state(model: MeshModel, mesh_config: str | None) -> Told:
 
 def analysis(engine: Engine, model: MeshModel) -> tuple[Notice, ...]:
     """What `istioctl analyze` says about a mesh."""
-    return notices(engine.analyze(list(model.objects)), model)
+    return notices(engine.analyze(dict(body) for body in model.objects), model)
 
 
 def notices(messages: Sequence[Message], model: MeshModel) -> tuple[Notice, ...]:

@@ -5,34 +5,33 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshtest.envoy.marks import baggage_member
-from meshtest.faults import http
+from meshtest.faults.families import plan
 from meshtest.traffic.model import FaultWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from meshtest.mesh.model import MeshModel
+    from meshtest.faults.base import Ground, Injection
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
 
 
 @dataclass(slots=True, kw_only=True)
 class Active:
-    """One fault in force, and what is known of it so far."""
+    """One fault, in force or past, and what is known of it so far."""
 
     id: str
     spec: FaultSpec
-    members: tuple[str, ...]
-    """What the driver adds to the `baggage` of a request that is to meet it."""
-    placement: str
-    injected: float
+    injection: Injection
+    injected: float = 0.0
     recovered: float = 0.0
     marked: int = 0
     hits: int = 0
+    met: list[Exchange] = field(default_factory=list)
+    """The exchanges since it was injected."""
 
     def window(self) -> FaultWindow:
         """As the history tells it."""
@@ -40,7 +39,7 @@ class Active:
             id=self.id,
             kind=self.spec.kind,
             target=", ".join(self.spec.to),
-            placement=self.placement,
+            placement=self.injection.placement,
             injected=self.injected,
             recovered=self.recovered or time.time(),
             hits=self.hits,
@@ -71,31 +70,36 @@ class ActiveFaults:
         self._ended.clear()
 
     @contextlib.contextmanager
-    def hold(self, specs: Sequence[FaultSpec], model: MeshModel) -> Iterator[Sequence[Active]]:
-        """Inject, and recover at the end of the block."""
-        fresh = [self._plan(spec, model) for spec in specs]
-        self._active.extend(fresh)
+    def hold(self, specs: Sequence[FaultSpec], ground: Ground) -> Iterator[Sequence[Active]]:
+        """Inject in their order, and recover in the reverse one at the end of the block, whatever happened in it."""
+        planned = [self._plan(spec, ground) for spec in specs]
+        with contextlib.ExitStack() as recovery:
+            for fault in planned:
+                recovery.callback(self._recover, fault)
+                fault.injection.inject()
+                fault.injected = time.time()
+                self._active.append(fault)
+            yield planned
+
+    def _recover(self, fault: Active) -> None:
         try:
-            yield fresh
+            fault.injection.recover()
         finally:
-            for fault in fresh:
+            if fault in self._active:
                 self._active.remove(fault)
+                fault.hits = fault.injection.hits(fault.met)
+                fault.met.clear()
                 fault.recovered = time.time()
                 self._ended.append(fault)
 
-    def _plan(self, spec: FaultSpec, model: MeshModel) -> Active:
-        name = spec.name or f"{spec.kind}-{next(self._numbers)}"
+    def _plan(self, spec: FaultSpec, ground: Ground) -> Active:
         taken = {fault.id for fault in (*self._active, *self._ended)}
+        name = spec.name or f"{spec.kind}-{next(self._numbers)}"
         fault_id = name if name not in taken else f"{name}-{next(self._numbers)}"
-        return Active(
-            id=fault_id,
-            spec=spec,
-            members=tuple(baggage_member(mark) for mark in http.marks(spec, fault_id, model)),
-            placement=http.placement(spec, model),
-            injected=time.time(),
-        )
+        return Active(id=fault_id, spec=spec, injection=plan(spec, fault_id, ground))
 
     def count(self, exchanges: Sequence[Exchange]) -> None:
         """Add what finished exchanges show: which faults really met them."""
         for fault in self._active:
-            fault.hits += sum(any(fault.id in hop.faults for hop in exchange.hops) for exchange in exchanges)
+            fault.met.extend(exchanges)
+            fault.hits = fault.injection.hits(fault.met)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from meshtest.errors import ScenarioError
+from meshtest.faults.base import Ground
 from meshtest.live.assembly import Applications, network_plan, pod_plan, sandbox_plan
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.faulting import ActiveFaults
@@ -21,6 +22,7 @@ from meshtest.live.sending import Pace, Sender
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import identity, load
 from meshtest.traffic.history import AccessLog
+from meshtest.traffic.model import History
 from meshtest.waiting import Timeouts
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
     from meshtest.scenario.faults import FaultSpec
-    from meshtest.traffic.model import Exchange, FaultWindow, History, Request
+    from meshtest.traffic.model import Exchange, FaultWindow, Request
 
 
 Objects = dict[tuple[str, str, str, str], "Manifest"]
@@ -291,7 +293,10 @@ class Mesh:
     @contextlib.contextmanager
     def inject(self, *faults: FaultSpec) -> Iterator[ActiveFaults]:
         """Have faults in force inside the `with` block; they are recovered at its end, whatever happens."""
-        with self._faults.hold(faults, self._model):
+        ground = Ground(
+            model=self._model, sandbox=self._sandbox, timeouts=self.options.timeouts, seed=self.seed
+        )
+        with self._faults.hold(faults, ground):
             yield self._faults
 
     @property

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshtest.errors import ScenarioError, nearest
 from meshtest.traffic.model import ClientTls, Protocol, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from meshtest.mesh.model import MeshModel, Pod
 
@@ -25,7 +26,7 @@ _SCHEMES = {
     "websocket": Protocol.WEBSOCKET,
 }
 
-HeadersLike = "Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]"
+HeadersLike = Mapping[str, "str | Sequence[str]"] | Iterable[tuple[str, "str | Sequence[str]"]]
 
 
 def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
@@ -54,13 +55,15 @@ def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
     return _SCHEMES[scheme]
 
 
-def header_pairs(headers: object) -> tuple[tuple[str, str], ...]:
+def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
     """Headers as pairs in order; a list of values is one header per value."""
     if not headers:
         return ()
-    items = headers.items() if hasattr(headers, "items") else headers
+    items: Iterable[tuple[str, str | Sequence[str]]] = (
+        headers.items() if isinstance(headers, Mapping) else headers
+    )
     pairs: list[tuple[str, str]] = []
-    for name, value in items:  # type: ignore[attr-defined]  # any mapping or iterable of pairs
+    for name, value in items:
         values = [value] if isinstance(value, str) else list(value)
         pairs.extend((str(name), str(one)) for one in values)
     return tuple(pairs)
@@ -114,7 +117,7 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
         ) from None
 
 
-def plain_request(url: str, fields: Mapping[str, object]) -> Request:
+def plain_request(url: str, fields: Mapping[str, Any]) -> Request:
     """A Request from the keyword arguments of `Mesh.request`; an unknown one is an error."""
     known = [name for name in Request.__dataclass_fields__ if name != "url"]
     for name in fields:
@@ -128,6 +131,6 @@ def plain_request(url: str, fields: Mapping[str, object]) -> Request:
     body = given.get("body", b"")
     given["body"] = body.encode() if isinstance(body, str) else body
     given["headers"] = header_pairs(given.get("headers"))
-    given["protocol"] = protocol_of(url, given.get("protocol"))  # type: ignore[arg-type]  # checked there
-    given["tls"] = client_tls(given.get("tls"))  # type: ignore[arg-type]  # checked there
-    return Request(url=url, **given)  # type: ignore[arg-type]  # names checked above
+    given["protocol"] = protocol_of(url, given.get("protocol"))
+    given["tls"] = client_tls(given.get("tls"))
+    return Request(url=url, **given)

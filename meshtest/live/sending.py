@@ -69,7 +69,7 @@ class Sender:
         for number, fault in enumerate(faults.active):
             positions = self._positions(fault, requests, pace, number)
             fault.marked += len(positions)
-            marks.extend((member, positions) for member in fault.members if positions)
+            marks.extend((member, positions) for member in fault.injection.members if positions)
         self._sent += total
         exchanges: Sequence[Exchange]
         if total == 1 and not requests[0].reuse:

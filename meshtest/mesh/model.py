@@ -212,3 +212,12 @@ class MeshModel:
     def pods_of(self, workload: str) -> list[Pod]:
         """The pods of the workload `namespace/name`."""
         return [pod for pod in self.pods if pod.workload_key == workload]
+
+    def pods_behind(self, service: Service) -> list[Pod]:
+        """The pods that a Service selects."""
+        wanted = service.selector.items()
+        return [
+            pod
+            for pod in self.pods
+            if wanted and pod.namespace == service.namespace and wanted <= pod.labels.items()
+        ]

@@ -1,0 +1,48 @@
+"""What every family of faults has in common: a plan on a mesh, then inject and recover.
+
+FaultSpec ──family──► Injection ── inject ─► (traffic) ─► recover, always ─► how much it touched
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshtest.mesh.model import MeshModel
+    from meshtest.runtime.base import Sandbox
+    from meshtest.traffic.model import Exchange
+    from meshtest.waiting import Timeouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a fault may touch."""
+
+    model: MeshModel
+    sandbox: Sandbox
+    timeouts: Timeouts
+    seed: int
+
+
+class Injection(Protocol):
+    """One fault on one mesh. `recover` is called however far `inject` came, and may be called again."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """What rides in the `baggage` of the requests that are to meet it; empty where it is no matter of requests."""
+
+    @property
+    def placement(self) -> str:
+        """Where it sits, in words."""
+
+    def inject(self) -> None:
+        """Put it in force; returns when it is."""
+
+    def recover(self) -> None:
+        """Take it away; returns when it is gone."""
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:
+        """How many requests, connections or packets it touched; `exchanges` are those since it began."""

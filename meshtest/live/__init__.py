@@ -1,0 +1,1 @@
+"""A mesh that runs: what the Python API, scenarios and the CLI stand on."""
