@@ -37,7 +37,7 @@ _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 
 
 def pod_messages(ip: str, number: int, router: int) -> list[Message]:
-    """Build a pod's side: loopback, address, default route, a veth pair to `router`."""
+    """Build a pod's side: loopback, a veth pair to `router`, address, route."""
     return [
         _up(_LOOPBACK),
         _veth(number, router),

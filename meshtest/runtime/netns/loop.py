@@ -10,13 +10,15 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
+from meshtest.runtime.netns.operations import Operations
 from meshtest.runtime.netns.table import Refused
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from meshtest.runtime.netns.operations import Operations, Pending
+    from meshtest.runtime.netns.operations import Pending
     from meshtest.runtime.netns.processes import Output
+    from meshtest.runtime.netns.site import Site
     from meshtest.runtime.netns.stream import FrameSocket
 
 _POLL = 0.002
@@ -25,16 +27,17 @@ _POLL = 0.002
 class Loop:
     """Waits for requests, for children and for what they write."""
 
-    def __init__(self, control: FrameSocket, launcher: int, operations: Operations) -> None:
+    def __init__(self, control: FrameSocket, launcher: int, site: Site) -> None:
         self._control = control
-        self._operations = operations
+        self._site = site
+        self._operations = Operations(site)
         self._pending: list[Pending] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(control.socket, selectors.EVENT_READ, self._requests)
         self._selector.register(launcher, selectors.EVENT_READ, lambda: os._exit(1))
         self._listen_for_children()
-        operations.table.watch = self._watch
-        operations.watch_resolver = self._watch_resolver
+        site.table.watch = self._watch
+        site.watch_resolver = self._watch_resolver
 
     def serve(self, first: dict[str, Any]) -> NoReturn:
         """Run until the control socket ends; `first` is the request that came before there was a loop."""
@@ -44,11 +47,11 @@ class Loop:
             events = self._selector.select(self._timeout())
             for key, _ in events:
                 key.data()
-            self._operations.advance()
+            self._site.advance()
             self._answer_pending()
 
     def _timeout(self) -> float | None:
-        if self._operations.polls:
+        if self._site.polls:
             return _POLL
         nearest = min((pending.deadline for pending in self._pending), default=float("inf"))
         return None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
@@ -75,7 +78,7 @@ class Loop:
                 return
             if pid == 0:
                 return
-            ended = self._operations.ended(pid, status)
+            ended = self._site.ended(pid, status)
             if ended is not None:
                 self._control.send({"event": "ended", "process": ended.name, "report": ended.report()})
 
@@ -95,7 +98,7 @@ class Loop:
         if not resolver.receive():
             self._selector.unregister(resolver.socket)
         for frame in resolver.frames():
-            self._operations.zone_known(frame["id"])
+            self._site.zone_known(frame["id"])
 
     def _requests(self) -> None:
         if not self._control.receive():

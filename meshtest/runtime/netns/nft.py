@@ -122,7 +122,7 @@ def source_nat(ip: str) -> bytes:
 def commit(messages: Sequence[Message]) -> None:
     """Apply all messages or none, in this network namespace.
 
-    A transaction has to fit a socket buffer whose size is not ours to choose; what is larger is cut into several.
+    A transaction has to fit a socket buffer whose size is not ours to choose: a larger one is cut up.
     """
     part: list[Message] = []
     size = 0

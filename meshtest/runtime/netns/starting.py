@@ -149,7 +149,7 @@ def environment(spec: PodSpec, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def warm(target: str) -> None:
-    """Import a role before it is forked many times; one that cannot be imported says so when it is started."""
+    """Import a role before it is forked many times; one that cannot be imported says so when it starts."""
     module = target.partition(":")[0]
     with contextlib.suppress(Exception):
         __import__(module)

@@ -43,12 +43,12 @@ def run(descriptors: list[int], launcher: int) -> NoReturn:
     control_plane = start_role(forker, CONTROL_PLANE, role["target"], role["config"], sockets[2])
 
     from meshtest.runtime.netns.loop import Loop  # noqa: PLC0415 - see above
-    from meshtest.runtime.netns.operations import Operations  # noqa: PLC0415 - see above
+    from meshtest.runtime.netns.site import Site  # noqa: PLC0415 - see above
 
     channels = {CONTROL_PLANE: sockets[2], DRIVER: sockets[3]}
-    operations = Operations(forker, sockets[1], channels, timings)
-    loop = Loop(control, launcher, operations)
-    operations.adopt(control_plane)
+    site = Site(forker, sockets[1], channels, timings)
+    loop = Loop(control, launcher, site)
+    site.adopt(control_plane)
     loop.serve(first)
 
 

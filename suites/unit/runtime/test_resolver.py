@@ -6,6 +6,7 @@ from typing import Any
 import dnslib
 import pytest
 
+from meshtest.runtime.base import Action, Part
 from meshtest.runtime.netns.resolver import Zone, respond
 
 RNG = random.Random(7)  # noqa: S311 - spreads load, guards nothing
@@ -78,3 +79,10 @@ def test_programs_resolve_short_names_by_the_search_list(bench: Any) -> None:
             "10.96.1.1 "
         )
     assert sandbox.execute("default/a", ["getent", "hosts", "example.com"], timeout=5).returncode != 0
+
+
+def test_a_resolver_that_is_started_again_knows_the_names(bench: Any) -> None:
+    sandbox = bench.start(bench.pod("a", 2), network=bench.services(one=[2]))
+    sandbox.signal("meshtest/resolver", Part.APPLICATION, Action.KILL)
+    sandbox.signal("meshtest/resolver", Part.APPLICATION, Action.START)
+    assert bench.ask("resolve", name="one.default.svc.cluster.local")["answers"] == ["10.96.1.1"]
