@@ -18,7 +18,7 @@ from meshtest.envoy.resources import KINDS, TYPE_URLS, WILDCARD_KINDS, Changes, 
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from envoy.service.discovery.v3 import discovery_pb2
 
@@ -203,14 +203,13 @@ class Proxies:
         self.arrived = Signal()
 
     async def serve(
-        self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], node_known: Callable[[str], None]
+        self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest]
     ) -> AsyncIterator[discovery_pb2.DeltaDiscoveryResponse]:
         """One ADS connection from its first request to its end."""
         first = await anext(requests, None)
         if first is None:
             return
         node = first.node.id
-        node_known(node)
         await self.arrived.until(lambda: node in self.by_id, float("inf"))
         proxy = self.by_id[node]
         stream = Stream(proxy)

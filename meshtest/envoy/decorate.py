@@ -109,7 +109,7 @@ def _listener(raw: bytes, context: Context) -> bytes:
         _keep_known(chain.filters)
         for network_filter in chain.filters:
             _network_filter(network_filter, evidence, faults)
-        if context.generation:
+        if context.generation and side != "outbound":
             _stamp(chain.metadata, context.generation)
     return bytes(listener.SerializeToString(deterministic=True))
 

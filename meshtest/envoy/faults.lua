@@ -7,7 +7,6 @@ local ACTIONS = {
   delay = "x-envoy-fault-delay-request",
   rate = "x-envoy-fault-throughput-response",
 }
-local GATE = "x-meshtest-fault"
 
 local function unquote(text)
   return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
@@ -93,15 +92,12 @@ local function mark(handle, headers, member, hit)
   end
 end
 
-function envoy_on_request(handle)
-  local headers = handle:headers()
-  headers:remove(GATE)
-  local baggage = headers:get("baggage")
-  if not baggage or not baggage:find("mtf.", 1, true) then return end
+-- Has a request with this baggage meet what hits here.
+return function(handle, headers, baggage)
   local hit = {}
   for _, member in ipairs(split(baggage, ",")) do mark(handle, headers, member, hit) end
   if #hit > 0 then
-    headers:replace(GATE, "1")
+    headers:replace("x-meshtest-fault", "1")
     handle:streamInfo():dynamicMetadata():set("meshtest", "faults", table.concat(hit, ","))
   end
 end

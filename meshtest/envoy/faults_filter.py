@@ -20,7 +20,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.v3 import percent_pb2
 
 from meshtest.envoy.bootstrap import socket_path
-from meshtest.envoy.marks import ANYWHERE
+from meshtest.envoy.marks import ANYWHERE, PREFIX
 
 GATE = "x-meshtest-fault"
 _REMOVED = (
@@ -33,11 +33,24 @@ _REMOVED = (
 _ALWAYS = percent_pb2.FractionalPercent(numerator=100)
 
 
-def script(*answers_to: str) -> str:
-    """The Lua program of a sidecar that answers to these names; it lies in the control plane's folder.
+# Every inbound chain has a Lua state of its own per thread, made anew whenever a policy changes the chain. So what
+# stands in the configuration is small, and reads the rest when the first marked request comes.
+_ENTRY = """
+local decide
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  headers:remove("{gate}")
+  local baggage = headers:get("baggage")
+  if baggage and baggage:find("{prefix}", 1, true) then
+    decide = decide or assert(loadfile("{path}"))()
+    decide(handle, headers, baggage)
+  end
+end
+"""
 
-    Inline it would fill Envoy's refusals, which quote the configuration and cut it off before the reason.
-    """
+
+def script(*answers_to: str) -> str:
+    """The Lua program of a sidecar that answers to these names; it lies in the control plane's folder."""
     names = ", ".join(f'["{name}"]=true' for name in (ANYWHERE, *answers_to))
     code = Path(__file__).with_name("faults.lua").read_text(encoding="utf-8")
     return f"local ANSWERS_TO = {{{names}}}\n{code}"
@@ -50,7 +63,8 @@ def script_path(directory: str, pod: str) -> str:
 
 def fault_filters(directory: str, pod: str) -> list[hcm_pb2.HttpFilter]:
     """The filters for one sidecar."""
-    code = base_pb2.DataSource(filename=script_path(directory, pod))
+    entry = _ENTRY.format(gate=GATE, prefix=PREFIX, path=script_path(directory, pod))
+    code = base_pb2.DataSource(inline_string=entry)
     marks = _filter("meshtest.marks", lua_pb2.Lua(default_source_code=code))
     return [marks, _filter("meshtest.fault", _fault()), _clean()]
 

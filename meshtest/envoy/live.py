@@ -47,9 +47,13 @@ class Envoy:
         self._probe = UnixHttp(socket_path(directory, proxy.context.pod, "probe"))
 
     async def start(self, deadline: float) -> None:
-        """Wait until it has connected, taken its first configuration and accepts connections."""
+        """Give it its first configuration."""
         if self.proxy.stream is not None:
             self.proxy.stream.prime()
+        await self.ready(deadline)
+
+    async def ready(self, deadline: float) -> None:
+        """Wait until it has connected, has taken everything and nothing of it is still warming."""
         await self._acknowledged(deadline)
         await self._steady(deadline)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Operation = Callable[[Frame], Awaitable[tuple[dict[str, Any], bytes]]]
 
 _PUSH_TIMEOUT = 30.0
+_ADMIN_TIMEOUT = 5.0
 
 
 class ControlPlane:
@@ -34,8 +35,6 @@ class ControlPlane:
         self.directory = directory
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
-        self.connected: set[str] = set()
-        """Node ids that have ever opened a stream."""
         self._authorities = Authorities(seed)
         self._identities: dict[str, str] = {}
         self._decorator = decorate.Decorator()
@@ -48,6 +47,7 @@ class ControlPlane:
         operations: Mapping[str, Operation] = {
             "proxies": self._proxies,
             "update": self._update,
+            "ready": self._ready,
             "secrets": self._secrets,
             "identity": self._identity,
             "issue": self._issue,
@@ -86,7 +86,7 @@ class ControlPlane:
 
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         begun = time.perf_counter()
-        deadline = asyncio.get_running_loop().time() + float(frame.header.get("within", _PUSH_TIMEOUT))
+        deadline = _deadline(frame)
         skipped = set(frame.header.get("skip", ()))
         async with self._updating:
             changed = self._take(frame.header["proxies"], frame.payload)
@@ -145,9 +145,21 @@ class ControlPlane:
             hint = f"; nobody has given the secrets {', '.join(missing)}" if missing else ""
             raise RuntimeFailure(f"{exc or proxy.context.pod + ': timed out'}{hint}") from exc
 
+    async def _ready(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Wait until Envoys that were started again have everything and take requests."""
+        deadline = _deadline(frame)
+        async with self._updating:
+            chosen = frame.header.get("only") or [n for n, p in self.proxies.by_id.items() if p.primed]
+            await _all(self._catch_up(node, deadline) for node in chosen)
+        return {}, b""
+
+    async def _catch_up(self, node: str, deadline: float) -> None:
+        await self._envoys[node].ready(deadline)
+        await self._envoys[node].through_worker(deadline)
+
     async def _secrets(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """Credentials, over both ways: istiod's configuration asks for them over ADS or at `sds-grpc`."""
-        deadline = asyncio.get_running_loop().time() + float(frame.header.get("within", _PUSH_TIMEOUT))
+        deadline = _deadline(frame)
         changed: dict[str, Changes] = {}
         async with self._updating:
             for owner, named in frame.header.get("set", {}).items():
@@ -170,7 +182,7 @@ class ControlPlane:
     async def _identity(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
         node = str(header["proxy"])
-        deadline = asyncio.get_running_loop().time() + float(header.get("within", _PUSH_TIMEOUT))
+        deadline = _deadline(frame)
         if header.get("reset"):
             self._certify(node, self._identities[node])
         else:
@@ -205,9 +217,10 @@ class ControlPlane:
     async def _admin(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
         envoy = self._envoys[str(header["proxy"])]
+        asked = envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
         try:
-            answer = await envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
-        except (OSError, asyncio.IncompleteReadError) as exc:
+            answer = await asyncio.wait_for(asked, float(header.get("within", _ADMIN_TIMEOUT)))
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as exc:
             raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy does not answer: {exc}") from exc
         return {"status": answer.status}, answer.body
 
@@ -228,6 +241,10 @@ class ControlPlane:
         issued = self._authorities.issue(spiffe, **terms)
         secret = sds.identity_secret(sds.IDENTITY, issued.certificate, issued.key)
         self.secrets.put(node, sds.IDENTITY, secret)
+
+
+def _deadline(frame: Frame) -> float:
+    return asyncio.get_running_loop().time() + float(frame.header.get("within", _PUSH_TIMEOUT))
 
 
 async def _all(work: Iterable[Awaitable[None]]) -> None:

@@ -58,7 +58,7 @@ async def _listen(path: str, plane: asyncio.Future[ControlPlane]) -> grpc.aio.Se
         requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], _context: object
     ) -> AsyncIterator[discovery_pb2.DeltaDiscoveryResponse]:
         control = await asyncio.shield(plane)
-        async for response in control.proxies.serve(requests, control.connected.add):
+        async for response in control.proxies.serve(requests):
             yield response
 
     async def secrets(

@@ -98,10 +98,11 @@ def test_removed_listener_refuses_connections(mesh: Pair) -> None:
 
 
 def test_restarted_envoy_gets_everything_again(mesh: Pair) -> None:
+    mesh.bench.update((mesh.callee, [mesh.inbound(mesh.rbac("DENY"))]))
     mesh.bench.stop(mesh.callee)
     mesh.bench.start(mesh.callee)
-    mesh.bench.update((mesh.callee, [mesh.inbound(mesh.rbac("ALLOW"))]))
-    assert mesh.get()[0] == 200
+    mesh.bench.channel.call("ready", timeout=20, only=[mesh.callee.node_id])
+    assert mesh.get()[0] == 403
 
 
 def test_new_identity_is_shown_on_new_and_pooled_connections(mesh: Pair) -> None:
