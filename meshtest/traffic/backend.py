@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _XFCC_URI = re.compile(r"(?:^|[;,])URI=([^;,]*)", re.IGNORECASE)
 _ECHO_FIELD = re.compile(r"^(?:\[[^\]]*\] )?([A-Za-z][A-Za-z-]*)=(.*)$")
+_GREETING = re.compile(rb"meshtest workload=(\S*) pod=(\S*) namespace=(\S*)\n")
+"""What a stand-in says that speaks first."""
 _ECHO_SIGN = b"ServiceVersion="
 _REPLICA = re.compile(r"-[a-z0-9]{8,10}-[a-z0-9]{5}$|-[0-9]+$|-[bcdfghjklmnpqrstvwxz2456789]{5}$")
 """What a ReplicaSet, a StatefulSet or a DaemonSet puts behind the workload's name."""
@@ -28,7 +30,7 @@ def parse_backend(
         name.lower() == "content-type" and value.startswith("application/grpc") for name, value in headers
     )
     for text in messages or (body,):
-        found = _parse(_first_string(text) if grpc else text)
+        found = _parse(_first_json(text) if grpc else text)
         if found is not None:
             return found
     return None
@@ -43,6 +45,12 @@ def _parse(text: bytes) -> BackendReply | None:
             except ValueError:
                 continue
             return reply_of(found) if isinstance(found, dict) else None
+    greeting = _GREETING.match(text)
+    if greeting is not None:
+        workload, pod, namespace = (each.decode() for each in greeting.groups())
+        return BackendReply(
+            workload=workload, namespace=namespace, pod=pod, request=BackendRequest(protocol="TCP")
+        )
     if _ECHO_SIGN in text:
         return _istio_echo(text.decode("utf-8", "replace"))
     return None
@@ -165,14 +173,28 @@ def _base64(text: Any) -> bytes:
         return str(text).encode()
 
 
-def _first_string(message: bytes) -> bytes:
-    """Field 1 of a protobuf message, where it is a string."""
-    if not message.startswith(b"\x0a"):
-        return b""
-    size = shift = 0
-    for position in range(1, min(len(message), 6)):
-        size |= (message[position] & 0x7F) << shift
-        shift += 7
-        if message[position] < 0x80:
-            return message[position + 1 : position + 1 + size]
+def _first_json(message: bytes) -> bytes:
+    """The first string field of a protobuf message that looks like JSON."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        if tag & 7 != 2:  # only strings and messages come before it
+            return b""
+        size, position = _varint(message, position)
+        field = message[position : position + size]
+        if field.startswith(b"{"):
+            return field
+        position += size
     return b""
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(data):
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    return value, position

@@ -90,7 +90,8 @@ def exchange_from_dict(data: Mapping[str, Any]) -> Exchange:
     if given.get("backend") is not None:
         backend = dict(given["backend"])
         received = BackendRequest(**_typed(backend.pop("request")))
-        given["backend"] = BackendReply(request=received, **backend)
+        calls = tuple(backend.pop("calls", ()))
+        given["backend"] = BackendReply(request=received, calls=calls, **backend)
     return Exchange(**_typed(given))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from meshtest.traffic import tls
 from meshtest.traffic.model import Outcome
 from meshtest.traffic.reply import Failed, cause
+from meshtest.traffic.tls_stream import TlsStream
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable
 
     from meshtest.traffic.model import Request
@@ -60,16 +61,18 @@ async def wrap(sock: socket.socket, make: Callable[[], P], secure: Secure | None
     try:
         if secure is None:
             _, protocol = await loop.create_connection(make, sock=sock)
-        else:
-            _, protocol = await loop.create_connection(
-                make, sock=sock, ssl=secure.context, server_hostname=secure.name
-            )
-    except ssl.SSLError as exc:
-        raise Failed(Outcome.HANDSHAKE_FAILURE, cause(exc)) from exc
-    except OSError as exc:
+            return protocol
+        raw, stream = await loop.create_connection(
+            lambda: TlsStream(secure.context, secure.name, make), sock=sock
+        )
+        try:
+            return cast("P", await stream.ready)
+        except asyncio.CancelledError:
+            raw.abort()
+            raise
+    except OSError as exc:  # ssl.SSLError is one
         outcome = Outcome.RESET if secure is None else Outcome.HANDSHAKE_FAILURE
         raise Failed(outcome, cause(exc)) from exc
-    return protocol
 
 
 class Secure:

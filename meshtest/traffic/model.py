@@ -172,7 +172,7 @@ class Exchange:
     protocol: str = ""
     """What was spoken in the end: HTTP/1.1, HTTP/2, TCP."""
     error: str = ""
-    """What the operating system, TLS or HTTP/2 said, where the outcome is not `response`."""
+    """What the operating system, TLS or HTTP/2 said, where the outcome is no response; the gRPC message."""
     local_address: str = ""
     remote_address: str = ""
     server_certificate: str = field(default="", repr=False)

@@ -9,6 +9,10 @@ from meshtest.traffic.model import Outcome
 from meshtest.traffic.model import Protocol as Spoken
 from meshtest.traffic.reply import Failed
 from meshtest.traffic.speak_http1 import speak_http1
+from meshtest.traffic.speak_http2 import speak_http2
+from meshtest.traffic.speak_https import speak_negotiated
+from meshtest.traffic.speak_tcp import speak_tcp
+from meshtest.traffic.speak_websocket import speak_websocket
 from meshtest.traffic.target import redirected
 
 if TYPE_CHECKING:
@@ -48,6 +52,14 @@ async def _follow(call: Call) -> Reply:
 
 
 def _speaker(protocol: Spoken) -> Callable[[Call], Awaitable[Reply]]:
-    if protocol in {Spoken.HTTP, Spoken.HTTPS, Spoken.HTTP10}:
-        return speak_http1
-    raise Failed(Outcome.REFUSED, f"{protocol.value} is not spoken here")
+    match protocol:
+        case Spoken.HTTP | Spoken.HTTP10:
+            return speak_http1
+        case Spoken.HTTPS:
+            return speak_negotiated
+        case Spoken.TCP | Spoken.TLS:
+            return speak_tcp
+        case Spoken.WEBSOCKET:
+            return speak_websocket
+        case _:
+            return speak_http2

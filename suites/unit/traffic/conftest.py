@@ -92,7 +92,18 @@ def start_driver(**config: Any) -> tuple[TrafficDriver, Callable[[], None]]:
 
 
 @pytest.fixture
-def driver() -> Iterator[TrafficDriver]:
-    made, stop = start_driver()
-    yield made
-    stop()
+def drive() -> Iterator[Callable[..., TrafficDriver]]:
+    """`drive(**config)` starts a driver."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**config: Any) -> TrafficDriver:
+            made, stop = start_driver(**config)
+            stack.callback(stop)
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def driver(drive: Callable[..., TrafficDriver]) -> TrafficDriver:
+    return drive()
