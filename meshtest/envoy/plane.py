@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PUSH_TIMEOUT = 30.0
 _ADMIN_TIMEOUT = 5.0
+_NOTICE_TIMEOUT = 0.5
 
 
 class ControlPlane:
@@ -123,12 +125,17 @@ class ControlPlane:
         for node in changed:
             self.proxies.by_id[node].refusals.clear()
         await _all(self._bring(node, changes, deadline) for node, changes in changed.items())
-        barrier = set(changed)
+        await _all(self._envoys[node].through_worker(deadline) for node in changed)
         if any(changes.touches("CDS", "LDS") for changes in changed.values()):
             # A drained chain has closed its connections; peers that pooled them shall have noticed.
-            barrier |= {node for node in bystanders if self.proxies.by_id[node].stream is not None}
-        await _all(self._envoys[node].through_worker(deadline) for node in barrier)
+            await _all(self._notice(node) for node in bystanders - changed.keys())
         return len(changed)
+
+    async def _notice(self, node: str) -> None:
+        """Let an Envoy see which connections were closed; one that is paused or gone holds nobody up."""
+        if self.proxies.by_id[node].stream is not None:
+            with contextlib.suppress(RuntimeFailure, TimeoutError):
+                await self._envoys[node].through_worker(asyncio.get_running_loop().time() + _NOTICE_TIMEOUT)
 
     async def _bring(self, node: str, changes: Changes, deadline: float) -> None:
         proxy, envoy = self.proxies.by_id[node], self._envoys[node]

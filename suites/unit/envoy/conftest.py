@@ -189,6 +189,9 @@ class Bench:
         with (self.directory / f"{one.name}.err").open("ab") as err:
             self._envoys[one.key] = subprocess.Popen(arguments(str(find_envoy()), str(config)), stderr=err)
 
+    def signal(self, one: Pod, number: int) -> None:
+        self._envoys[one.key].send_signal(number)
+
     def stop(self, one: Pod) -> None:
         process = self._envoys.pop(one.key)
         process.kill()

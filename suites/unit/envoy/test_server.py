@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import http.client
-import socket
+import signal
+import ssl
 import statistics
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from meshtest.wire import RemoteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Pair = Any  # conftest.py's; test folders are no packages
 
@@ -73,6 +77,15 @@ def test_skipped_proxy_is_not_waited_for(mesh: Pair) -> None:
     mesh.bench.stop(mesh.callee)
     answer = mesh.bench.update((mesh.callee, [mesh.inbound(mesh.rbac("DENY"))]), skip=[mesh.callee.node_id])
     assert answer["acked"] == 0
+
+
+def test_paused_bystander_holds_nobody_up(mesh: Pair) -> None:
+    mesh.bench.signal(mesh.caller, signal.SIGSTOP)
+    begun = time.monotonic()
+    assert mesh.bench.update((mesh.callee, [mesh.inbound(mesh.rbac("DENY"))]))["acked"] == 1
+    assert time.monotonic() - begun < 5
+    mesh.bench.signal(mesh.caller, signal.SIGCONT)
+    assert mesh.get()[0] == 403
 
 
 def test_unchanged_resources_are_not_sent_again(mesh: Pair) -> None:
@@ -149,11 +162,20 @@ def test_admin_and_dump_show_what_an_envoy_has(mesh: Pair) -> None:
     assert "problem" not in dump
 
 
-def test_issued_certificate_opens_the_callee(mesh: Pair) -> None:
-    issued = mesh.bench.channel.call("issue", timeout=10, spiffe="spiffe://cluster.local/ns/x/sa/y").header
-    assert issued["cert"].startswith("-----BEGIN CERTIFICATE")
-    assert issued["key"].startswith("-----BEGIN PRIVATE KEY")
-    assert socket.has_ipv6 is not None
+def test_issued_certificate_opens_the_callee(mesh: Pair, tmp_path: Path) -> None:
+    spiffe = "spiffe://cluster.local/ns/x/sa/y"
+    issued = mesh.bench.channel.call("issue", timeout=10, spiffe=spiffe).header
+    both = tmp_path / "client.pem"
+    both.write_text(issued["cert"] + issued["key"], encoding="utf-8")
+    context = ssl.create_default_context(cadata=issued["ca"])
+    context.check_hostname = False  # the callee's name is a URI
+    context.load_cert_chain(both)
+    context.set_alpn_protocols(["istio-http/1.1"])
+    caller = http.client.HTTPSConnection("127.0.0.1", mesh.inbound_port, context=context, timeout=10)
+    caller.request("GET", "/")
+    assert caller.getresponse().status == 200
+    caller.close()
+    assert mesh.bench.line(mesh.callee)["peer"] == spiffe
 
 
 def test_credentials_come_over_ads_and_may_come_late(mesh: Pair) -> None:
