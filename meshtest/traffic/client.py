@@ -12,6 +12,7 @@ from meshtest.traffic.codec import request_to_dict
 from meshtest.traffic.columns import unpack
 from meshtest.traffic.headers import marked_faults
 from meshtest.traffic.model import Exchange
+from meshtest.traffic.target import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,7 @@ class TrafficDriver:
 
     def request(self, caller: str, request: Request, *, marks: Sequence[str] = ()) -> Exchange:
         """Send one request and wait for its end."""
+        target_of(request)  # a wrong URL is said here, where the user's code is
         name = f"{self._prefix}{self._number(1)}"
         answer = self._channel.call(
             "request",
@@ -90,6 +92,8 @@ class TrafficDriver:
 
     def start(self, traffic: Traffic) -> Sending:
         """Send many requests and return at once; `finish` waits for the exchanges."""
+        for request in traffic.requests:
+            target_of(request)
         first = self._number(traffic.total)
         name = f"load-{first}"
         ticket = self._channel.start(

@@ -13,14 +13,10 @@ from meshtest.traffic.reply import Failed, Trail, cause
 from meshtest.traffic.target import Target, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from meshtest.traffic.connect import Network
-    from meshtest.traffic.load import LoadPlan
+    from meshtest.traffic.load import Ended, LoadPlan
     from meshtest.traffic.model import Request
     from meshtest.traffic.reply import Reply
-
-    Ended = Callable[[int, Reply], None]
 
 _SPOKEN = frozenset({Protocol.HTTP, Protocol.HTTP10, Protocol.HTTPS})
 
@@ -96,6 +92,8 @@ class FastSender:
             ended(index, trail.reply(Outcome.TIMEOUT, "no connection in time"))
         except OSError as exc:  # out of descriptors, most likely
             ended(index, trail.reply(Outcome.REFUSED, cause(exc)))
+        except Exception as exc:  # noqa: BLE001 - the load must end, and say why
+            ended(index, exc)
         else:
             self._send(connection, kind, index, ended, deadline - self._loop.time())
 

@@ -12,7 +12,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     ResponseReceived,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from meshtest.traffic.reply import Headers
 
 _WINDOW = 16 * 1024 * 1024
+_GOAWAY = 7
 _CONFIG = H2Configuration(
     client_side=True,
     header_encoding=None,
@@ -100,6 +100,7 @@ class Http2Connection(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._failed: Failed | None = None
         self._answered = False
+        self._frames = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the preface."""
@@ -182,7 +183,7 @@ class Http2Connection(asyncio.Protocol):
             return
         self._answered = True
         try:
-            for event in self._h2.receive_data(data):
+            for event in self._h2.receive_data(self._whole_frames(data)):
                 self._take(event)
         except H2Error as exc:
             self._end(Failed(Outcome.RESET, f"not HTTP/2: {exc}: {data[:80]!r}"))
@@ -207,9 +208,6 @@ class Http2Connection(asyncio.Protocol):
             waiting = [self._streams.get(event.stream_id)] if event.stream_id else [*self._streams.values()]
             for stream in filter(None, waiting):
                 self.push(stream)
-        elif isinstance(event, ConnectionTerminated):
-            self.usable = False  # streams up to its last one still end on their own
-            self._refuse_after(event)
         elif isinstance(event, DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         if isinstance(event, ResponseReceived | DataReceived | TrailersReceived | StreamEnded | StreamReset):
@@ -233,12 +231,37 @@ class Http2Connection(asyncio.Protocol):
         else:
             del self._streams[event.stream_id]
             stream.fail(Failed(Outcome.RESET, f"stream reset: {_code(event.error_code)}"))
+        self._close_if_idle()
 
-    def _refuse_after(self, event: ConnectionTerminated) -> None:
-        last = event.last_stream_id or 0
+    def _whole_frames(self, data: bytes) -> bytes:
+        """Whole frames for h2, without GOAWAY: h2 would end streams that the server still answers."""
+        self._frames += data
+        passed = bytearray()
+        start = 0
+        while start + 9 <= len(self._frames):
+            end = start + 9 + int.from_bytes(self._frames[start : start + 3], "big")
+            if end > len(self._frames):
+                break
+            if self._frames[start + 3] == _GOAWAY:
+                self._go_away(bytes(self._frames[start + 9 : end]))
+            else:
+                passed += self._frames[start:end]
+            start = end
+        del self._frames[:start]
+        return bytes(passed)
+
+    def _go_away(self, payload: bytes) -> None:
+        """Start no more streams; those that the server has not taken are over."""
+        self.usable = False
+        last, code = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, int.from_bytes(payload[4:8], "big")
         for number in [number for number in self._streams if number > last]:
-            self._streams.pop(number).fail(Failed(Outcome.RESET, f"GOAWAY: {_code(event.error_code)}"))
+            self._streams.pop(number).fail(Failed(Outcome.RESET, f"GOAWAY: {_code(code)}"))
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if not self.usable and not self._streams and self._transport is not None:
+            self._transport.close()
 
 
 def _code(code: ErrorCodes | int | None) -> str:
-    return code.name if isinstance(code, ErrorCodes) else str(code)
+    return next((known.name for known in ErrorCodes if known == code), str(code))

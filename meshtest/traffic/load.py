@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from meshtest.traffic.alarm import Alarm
 from meshtest.traffic.columns import Columns
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     from meshtest.traffic.model import Request
     from meshtest.traffic.reply import Reply
 
+    Ended = Callable[[int, Reply | Exception], None]
+
 
 class Sender(Protocol):
     """Sends single requests of a load, each with its id and marks."""
 
-    def launch(self, index: int, ended: Callable[[int, Reply], None]) -> None:
-        """Send request `index`; `ended` is called once, later, however it ends."""
+    def launch(self, index: int, ended: Ended) -> None:
+        """Send request `index`; `ended` is called once, however it ends; with an exception if the driver failed."""
 
     def close(self) -> None:
         """Close every connection that is still open."""
@@ -81,6 +84,8 @@ class Load:
         self._cancelled = False
         self._all: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._epoch = time.time() - time.perf_counter()
+        self._alarm: Alarm | None = None
+        self._begin = self._step = 0.0
 
     async def run(self) -> tuple[dict[str, Any], bytes]:
         """Send everything and return the packed results."""
@@ -92,12 +97,17 @@ class Load:
             if self._plan.rate is None:
                 self._pump()
             else:
-                self._tick(time.perf_counter(), 1.0 / self._plan.rate)
+                self._begin = time.perf_counter()
+                self._step = 1.0 / self._plan.rate
+                self._alarm = Alarm(self._tick)
+                self._tick()
             self._settle()
             await self._all
         finally:
             if collecting:
                 gc.enable()
+            if self._alarm is not None:
+                self._alarm.close()
             self._sender.close()
         return self._columns.pack()
 
@@ -112,21 +122,20 @@ class Load:
             self._intended[self._next] = time.perf_counter()
             self._launch(self._take())
 
-    def _tick(self, begin: float, step: float) -> None:
+    def _tick(self) -> None:
         """Send what is due, and come back for the next one."""
         if self._cancelled:
             return
         now = time.perf_counter()
-        while self._next < self._plan.count and begin + self._next * step <= now:
+        while self._next < self._plan.count and self._begin + self._next * self._step <= now:
             index = self._take()
-            self._intended[index] = begin + index * step
+            self._intended[index] = self._begin + index * self._step
             if self._active < self.MOST_AT_ONCE:
                 self._launch(index)
             else:
                 self._held.append(index)
-        if self._next < self._plan.count:
-            due = begin + self._next * step - time.perf_counter()
-            asyncio.get_running_loop().call_later(max(0.0, due), self._tick, begin, step)
+        if self._next < self._plan.count and self._alarm is not None:
+            self._alarm.set(self._begin + self._next * self._step - time.perf_counter())
 
     def _take(self) -> int:
         index, self._next = self._next, self._next + 1
@@ -137,7 +146,11 @@ class Load:
         self._sent[index] = time.perf_counter()
         self._sender.launch(index, self._ended)
 
-    def _ended(self, index: int, reply: Reply) -> None:
+    def _ended(self, index: int, reply: Reply | Exception) -> None:
+        if isinstance(reply, Exception):
+            if not self._all.done():
+                self._all.set_exception(reply)
+            return
         now = time.perf_counter()
         intended = self._intended[index]
         self._columns.add(

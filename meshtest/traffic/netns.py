@@ -37,6 +37,8 @@ class Namespaces:
                 made = socket.socket(socket.AF_INET, kind)
             finally:
                 self._enter(self._own)
+        if kind is socket.SOCK_STREAM:  # asyncio does so only for sockets that name IPPROTO_TCP
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setblocking(False)  # noqa: FBT003 - positional-only
         return made
 

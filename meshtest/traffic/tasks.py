@@ -10,11 +10,8 @@ from meshtest.traffic.once import once
 from meshtest.traffic.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from meshtest.traffic.connect import Network
-    from meshtest.traffic.load import LoadPlan
-    from meshtest.traffic.reply import Reply
+    from meshtest.traffic.load import Ended, LoadPlan
 
 
 class TaskSender:
@@ -26,7 +23,7 @@ class TaskSender:
         self._pool = Pool()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def launch(self, index: int, ended: Callable[[int, Reply], None]) -> None:
+    def launch(self, index: int, ended: Ended) -> None:
         """Send request `index`."""
         task = asyncio.get_running_loop().create_task(self._send(index, ended))
         self._tasks.add(task)
@@ -38,9 +35,14 @@ class TaskSender:
             task.cancel()
         self._pool.close()
 
-    async def _send(self, index: int, ended: Callable[[int, Reply], None]) -> None:
+    async def _send(self, index: int, ended: Ended) -> None:
         plan = self._plan
         request = plan.requests[index % len(plan.requests)]
         marks = [mark for mark in plan.marks_of(index).split(",") if mark]
         call = Call.of(self._network, plan.caller, request, plan.name(index), marks, self._pool)
-        ended(index, await once(call))
+        try:
+            reply = await once(call)
+        except Exception as exc:  # noqa: BLE001 - the load must end, and say why
+            ended(index, exc)
+        else:
+            ended(index, reply)

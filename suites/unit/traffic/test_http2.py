@@ -93,6 +93,24 @@ def test_a_refused_stream_is_a_reset(driver: TrafficDriver, serve: Serve, path: 
     assert (one.outcome, one.error) == (Outcome.RESET, text)
 
 
+def test_streams_under_way_end_after_a_graceful_goaway(driver: TrafficDriver, serve: Serve) -> None:
+    async def drains(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        h2 = H2Connection(H2Configuration(client_side=False))
+        h2.initiate_connection()
+        while data := await reader.read(65536):
+            for event in h2.receive_data(data):
+                if isinstance(event, StreamEnded):
+                    writer.write(h2.data_to_send())
+                    writer.write(b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0")
+                    h2.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+            writer.write(h2.data_to_send())
+
+    request = Request(url=url(serve(drains)), protocol=Protocol.H2C, reuse=True)
+    ended = driver.send(Traffic(caller=CALLER, requests=[request], count=3))
+    assert [one.status for one in ended] == [200, 200, 200]
+    assert len({one.local_address for one in ended}) == 3
+
+
 def test_http1_instead_of_http2_is_a_reset(driver: TrafficDriver, serve: Serve) -> None:
     async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)

@@ -6,11 +6,16 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
+
+from meshtest.errors import ScenarioError
 from meshtest.traffic.client import Traffic
 from meshtest.traffic.model import Outcome, Request
+from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from meshtest.traffic.client import TrafficDriver
 
@@ -110,6 +115,19 @@ def test_open_loop_sends_at_its_rate_and_counts_from_the_intended_start(
     assert all(abs(step - 0.01) < 1e-4 for step in steps)
     assert server.most_active > 2
     assert all(one.latency >= one.sent_late for one in ended)
+
+
+def test_a_driver_that_cannot_send_fails_the_load_instead_of_reporting_outcomes(
+    drive: Callable[..., TrafficDriver], tmp_path: Path
+) -> None:
+    traffic = Traffic(caller="default/gone", requests=[request(1)], count=3, concurrency=2)
+    with pytest.raises(RemoteError, match="default/gone is not a running pod"):
+        drive(namespaces=str(tmp_path)).send(traffic)
+
+
+def test_a_wrong_url_is_the_users_mistake(driver: TrafficDriver) -> None:
+    with pytest.raises(ScenarioError, match="not a URL"):
+        driver.send(Traffic(caller=CALLER, requests=[Request(url="reviews:9080")], count=1))
 
 
 def test_the_timeout_of_one_request_does_not_hold_up_the_rest(driver: TrafficDriver, serve: Serve) -> None:
