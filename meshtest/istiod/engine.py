@@ -9,16 +9,14 @@ An update is carried out wholly or not at all.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import EngineError, RuntimeFailure
+from meshtest.istiod.process import Process
 from meshtest.mesh.model import ObjectRef
-from meshtest.wire import Channel, RemoteError
+from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,12 +27,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 
-SWITCHES = {
-    "PILOT_ENABLE_METADATA_EXCHANGE": "false",  # stock Envoy has no such filter
-    "PILOT_JWT_ENABLE_REMOTE_JWKS": "envoy",  # else istiod fetches key sets itself
-    "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS": "true",
-}
-"""What istiod's own tests and stock Envoy need; read by istiod before its `main` runs."""
+REPLAY = 60.0
+"""Seconds for telling a new process all that was accepted before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +69,7 @@ class Rejected(EngineError):  # noqa: N818 - says what happened
 
 
 class EnginePanic(EngineError):  # noqa: N818 - says what happened
-    """Raised when istiod's code panicked on the update; the engine goes on with what was accepted before."""
+    """Raised when istiod's code panicked; the engine goes on with what was accepted before."""
 
     def __init__(self, text: str, stack: str) -> None:
         self.stack = stack
@@ -83,13 +77,17 @@ class EnginePanic(EngineError):  # noqa: N818 - says what happened
 
 
 class Engine:
-    """One istiod. Calls from several threads are answered one after the other."""
+    """One istiod. Calls from several threads are answered one after the other.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None  # noqa: S101 - start() asks for pipes
-        assert process.stdout is not None  # noqa: S101
-        self._process = process
-        self._channel = Channel("the istiod engine", process.stdout, process.stdin)
+    A process that died is started again with what was accepted before: panics in istiod's background work cannot be
+    caught inside it.
+    """
+
+    def __init__(self, binary: Path, env: Mapping[str, str]) -> None:
+        self._binary = binary
+        self._env = dict(env)
+        self._accepted = _Accepted()
+        self._process = Process(binary, self._env)
         self._lock = threading.Lock()
 
     @classmethod
@@ -98,16 +96,12 @@ class Engine:
 
         `env` are istiod's own switches (`PILOT_...`). The process ends with this one: its input ends then.
         """
-        try:
-            process = subprocess.Popen(
-                [os.fspath(binary), "serve"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, **SWITCHES, **(env or {})},
-            )
-        except OSError as exc:
-            raise EngineError(f"the istiod engine {binary} does not start: {exc}") from exc
-        return cls(process)
+        return cls(binary, env or {})
+
+    @property
+    def pid(self) -> int:
+        """The id of the process that answers now."""
+        return self._process.pid
 
     def update(
         self,
@@ -128,7 +122,9 @@ class Engine:
         }
         if proxies is not None:
             fields["proxies"] = list(proxies)
-        frame = self._ask("update", timeout=timeout, **fields)
+        with self._lock:
+            frame = self._ask("update", timeout=timeout, **fields)
+            self._accepted.take(fields)
         return Update(
             header={"proxies": frame.header["proxies"]},
             payload=frame.payload,
@@ -139,40 +135,91 @@ class Engine:
 
     def validate(self, objects: Iterable[Object], *, timeout: float = 30.0) -> list[Message]:
         """What a cluster would say to each object: schema, CEL rules, istiod's admission."""
-        return list(_messages(self._ask("validate", timeout=timeout, set=list(objects)).header["messages"]))
+        return list(_messages(self._call("validate", timeout=timeout, set=list(objects)).header["messages"]))
 
     def analyze(self, objects: Iterable[Object], *, timeout: float = 60.0) -> list[Message]:
         """What `istioctl analyze` says of all objects of a mesh."""
-        return list(_messages(self._ask("analyze", timeout=timeout, set=list(objects)).header["messages"]))
+        return list(_messages(self._call("analyze", timeout=timeout, set=list(objects)).header["messages"]))
 
     def status(self, *, timeout: float = 30.0) -> list[Object]:
         """Gateways and routes with the status that istiod's controllers give them."""
-        return list(self._ask("status", timeout=timeout).header["objects"])
+        return list(self._call("status", timeout=timeout).header["objects"])
 
     def versions(self, *, timeout: float = 30.0) -> dict[str, str]:
         """Versions of Istio, the Gateway API and Toxiproxy inside."""
-        return dict(self._ask("ping", timeout=timeout).header["versions"])
+        return dict(self._call("ping", timeout=timeout).header["versions"])
 
     def close(self) -> None:
         """End the process and wait for its end."""
-        self._channel.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdout.close()
+        self._process.close()
+
+    def _call(self, op: str, *, timeout: float, **fields: Any) -> Frame:
+        with self._lock:
+            return self._ask(op, timeout=timeout, **fields)
 
     def _ask(self, op: str, *, timeout: float, **fields: Any) -> Frame:
-        with self._lock:
-            try:
-                return self._channel.call(op, timeout=timeout, **fields)
+        try:
+            return self._process.ask(op, timeout=timeout, **fields)
+        except RemoteError as exc:
+            raise _error(exc) from exc
+        except RuntimeFailure as first:
+            self._restart()
+            try:  # once more: it may have been killed from outside, and then nothing is wrong with the request
+                return self._process.ask(op, timeout=timeout, **fields)
             except RemoteError as exc:
                 raise _error(exc) from exc
             except RuntimeFailure as exc:
-                raise EngineError(str(exc)) from exc
+                words = self._restart()
+                raise EnginePanic(f"{exc}: {words.splitlines()[0] if words else first}", words) from exc
+
+    def _restart(self) -> str:
+        """Start again from the accepted state; what the old process said last."""
+        words = self._process.close(timeout=0.2)
+        self._process = Process(self._binary, self._env)
+        if not self._accepted.empty:
+            try:
+                self._process.ask("update", timeout=REPLAY, **self._accepted.fields())
+            except RuntimeFailure as exc:
+                raise EngineError(
+                    f"the istiod engine ended and cannot be brought back: {exc}\n{words}"
+                ) from exc
+        return words
+
+
+class _Accepted:
+    """What the engine was told and accepted, to tell it again."""
+
+    def __init__(self) -> None:
+        self._objects: dict[tuple[str, str, str, str], Object] = {}
+        self._proxies: dict[str, Mapping[str, Any]] = {}
+        self._mesh_config: str | None = None
+        self.empty = True
+
+    def take(self, fields: Mapping[str, Any]) -> None:
+        self.empty = False
+        for ref in fields["delete"]:
+            self._objects.pop(_key(ref, ref), None)
+        for body in fields["set"]:
+            self._objects[_key(body, body["metadata"])] = body
+        if "proxies" in fields:
+            self._proxies = {proxy["id"]: proxy for proxy in fields["proxies"]}
+        for name in fields["removeProxies"]:
+            self._proxies.pop(name, None)
+        if fields["meshConfig"] is not None:
+            self._mesh_config = fields["meshConfig"]
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "set": list(self._objects.values()),
+            "proxies": list(self._proxies.values()),
+            "meshConfig": self._mesh_config,
+        }
+
+
+def _key(kind: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Objects are told apart by group, not by version."""
+    group, slash, _ = str(kind["apiVersion"]).partition("/")
+    return (group if slash else "", kind["kind"], meta.get("namespace", ""), meta["name"])
 
 
 def _error(exc: RemoteError) -> EngineError:

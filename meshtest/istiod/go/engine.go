@@ -2,16 +2,20 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/mesh"
+	"istio.io/istio/pkg/util/protomarshal"
 	"istio.io/istio/pkg/util/sets"
 )
 
@@ -146,9 +150,13 @@ func (e *engine) planMesh(planned *plan, text *string) error {
 	if text == nil || *text == e.meshText {
 		return nil
 	}
+	// istiod passes over fields that it does not know; who tests a mesh wants to hear of them.
+	if err := protomarshal.ApplyYAMLStrict(*text, mesh.DefaultMeshConfig()); err != nil {
+		return &failure{Kind: "MeshConfig", Message: "meshConfig: " + err.Error()}
+	}
 	config, err := mesh.ApplyMeshConfigDefaults(*text)
 	if err != nil {
-		return &failure{Kind: "MeshConfig", Message: err.Error()}
+		return &failure{Kind: "MeshConfig", Message: "meshConfig: " + err.Error()}
 	}
 	planned.mesh, planned.meshText = config, *text
 	return nil
@@ -166,40 +174,32 @@ func (e *engine) apply(planned *plan) error {
 			p.fresh = true
 		}
 	}
-	for i, o := range planned.unset {
-		if err := e.world.unset(o); err != nil {
-			return err
-		}
-		yieldEvery(i)
+	if err := e.hand(planned.unset, e.world.unset); err != nil {
+		return err
 	}
-	for i, o := range planned.set {
-		if err := e.world.set(o); err != nil {
-			return err
-		}
-		yieldEvery(i)
-	}
-	return nil
+	return e.hand(planned.set, e.world.set)
 }
 
 // fill hands the accepted objects to a new istiod.
 func (e *engine) fill() error {
-	count := 0
-	for _, o := range e.objects {
-		if err := e.world.set(o); err != nil {
-			return err
-		}
-		yieldEvery(count)
-		count++
-	}
-	return nil
+	return e.hand(slices.Collect(maps.Values(e.objects)), e.world.set)
 }
 
-// yieldEvery lets istiod take what it was given before the fake API server's watch buffers (100 events) are full:
-// they panic rather than block.
-func yieldEvery(count int) {
-	if count%50 == 49 {
-		settle()
+// hand gives objects to istiod by rank, which rests in between: what it makes of an EndpointSlice depends on whether it
+// knows the Service and the Pod already, and its informers know of no order among kinds.
+//
+// It rests after every 50 objects too: the fake API server's watches hold 100 events and panic when they are full.
+func (e *engine) hand(objects []*object, act func(*object) error) error {
+	slices.SortStableFunc(objects, func(a, b *object) int { return cmp.Compare(a.rank(), b.rank()) })
+	for i, o := range objects {
+		if i > 0 && (i%50 == 0 || objects[i-1].rank() != o.rank()) {
+			settle()
+		}
+		if err := act(o); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // generate makes the new states of all proxies, on all processors.

@@ -26,6 +26,7 @@ import (
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/schema/collections"
 	"istio.io/istio/pkg/config/validation"
+	"istio.io/istio/pkg/ptr"
 )
 
 // judge says of objects what a cluster with Istio would say when they are applied to it.
@@ -270,12 +271,28 @@ func setDefaults(decoded kruntime.Object) {
 		for i := range o.Ports {
 			port := &o.Ports[i]
 			if port.Name == nil {
-				port.Name = new(string)
+				port.Name = ptr.Of("")
 			}
 			if port.Protocol == nil {
-				port.Protocol = new(corev1.Protocol)
-				*port.Protocol = corev1.ProtocolTCP
+				port.Protocol = ptr.Of(corev1.ProtocolTCP)
 			}
 		}
+		for i := range o.Endpoints {
+			setEndpointDefaults(&o.Endpoints[i].Conditions)
+		}
+	}
+}
+
+// setEndpointDefaults says what the API says that absent conditions mean; istiod takes an endpoint that is not ready and
+// does not say that it is not terminating for one that is.
+func setEndpointDefaults(conditions *discoveryv1.EndpointConditions) {
+	if conditions.Ready == nil {
+		conditions.Ready = ptr.Of(true)
+	}
+	if conditions.Serving == nil {
+		conditions.Serving = ptr.Of(*conditions.Ready)
+	}
+	if conditions.Terminating == nil {
+		conditions.Terminating = ptr.Of(false)
 	}
 }

@@ -54,6 +54,20 @@ type object struct {
 	kube   runtime.Object
 }
 
+// rank orders kinds by what istiod has to know first.
+func (o *object) rank() int {
+	switch o.Kind {
+	case "Namespace", "Node":
+		return 0
+	case "Service":
+		return 1
+	case "Pod":
+		return 2
+	default:
+		return 3
+	}
+}
+
 // metaOf reads an object's reference.
 func metaOf(raw json.RawMessage) (reference, error) {
 	var head struct {
