@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,8 +14,8 @@ from meshtest.istiod.engine import Engine, Object, Update
 from meshtest.mesh.model import ObjectRef
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 CREATED = "2026-01-01T00:00:00Z"
 State = dict[str, dict[tuple[str, str], bytes]]

@@ -6,13 +6,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from meshtest.errors import EngineError
 from meshtest.istiod.binary import NAME, Places, cache_folder, find_or_build, source_hash
 from meshtest.istiod.build import Toolchain, find_go
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
