@@ -9,13 +9,14 @@ import contextlib
 import random
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from meshtest.errors import ScenarioError
 from meshtest.faults.base import Ground
 from meshtest.live.assembly import Applications, network_plan, pod_plan, sandbox_plan
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
+from meshtest.live.decisions import decided
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.requests import find_caller, plain_request
 from meshtest.live.sending import Pace, Sender
@@ -71,7 +72,8 @@ class Mesh:
         self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
         self.timings: dict[str, float] = {}
         self.notices: tuple[Notice, ...] = ()
-        self._base = _by_identity(manifests)
+        self._started_with = _by_identity(manifests)
+        self._base = self._started_with
         self._applied: Objects = {}
         self._mesh_config = _mesh_config_text(options.mesh_config)
         self._log = AccessLog()
@@ -180,7 +182,7 @@ class Mesh:
         """
         wanted = _by_identity(self._load(sources))
         config = _mesh_config_text(self.options.mesh_config if mesh_config is None else mesh_config)
-        return self._change(wanted, config)
+        return self._change(wanted, config, self._started_with)
 
     def delete(self, *sources: str | Path | Manifest) -> Pushed:
         """Remove the objects that these sources name, as `kubectl delete -f`."""
@@ -278,6 +280,7 @@ class Mesh:
         """Send a request as often as `pace` says; what `request` and `send` are made of."""
         pod = find_caller(self._model, caller)
         history = self._sender.send(self._model, pod, [request], self._faults, pace)
+        history = replace(history, exchanges=tuple(decided(history.exchanges, self._model)))
         self._exchanges.extend(history.exchanges)
         return history
 
@@ -333,7 +336,7 @@ class Mesh:
             raise ScenarioError(f"{found.key} has no sidecar, so no admin interface")
         timeout = self.options.timeouts.push
         return self._sandbox.control_plane.call(
-            "admin", timeout=timeout, id=found.node_id, path=path
+            "admin", timeout=timeout, proxy=found.node_id, path=path
         ).payload.decode()
 
     def close(self) -> None:

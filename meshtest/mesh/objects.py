@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.fields import fields_of
+from meshtest.mesh.injection import PROXY_CONTAINER
 from meshtest.mesh.kinds import group_of
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ def _pod_spec(pod: Pod) -> dict[str, Any]:
     ]
     containers: list[dict[str, Any]] = [{"name": box.name, "image": box.image} for box in pod.containers]
     containers[0]["ports"] = ports
+    if pod.has_envoy and all(box["name"] != PROXY_CONTAINER for box in containers):
+        containers.append(
+            {"name": PROXY_CONTAINER, "image": "docker.io/istio/proxyv2"}
+        )  # by which the analyzers know who is in the mesh
     spec: dict[str, Any] = {"serviceAccountName": pod.service_account, "containers": containers}
     told = {
         "nodeName": pod.node,

@@ -7,14 +7,49 @@ History = every exchange, every fault window, in order
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from meshtest.errors import Location
 
-class Outcome(Enum):
+
+class Headers(tuple[tuple[str, str], ...]):
+    """Headers as pairs in order; by name, whatever its case, the first value."""
+
+    __slots__ = ()
+
+    @overload
+    def __getitem__(self, key: str) -> str: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[tuple[str, str], ...]: ...
+    def __getitem__(self, key: str | SupportsIndex | slice) -> Any:
+        """The first value of a name; KeyError where there is none. By number, the pair."""
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        found = self.all(key)
+        if not found:
+            raise KeyError(key)
+        return found[0]
+
+    def __contains__(self, item: object) -> bool:
+        return bool(self.all(item)) if isinstance(item, str) else super().__contains__(item)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of a name, or the default."""
+        return next(iter(self.all(name)), default)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a name, in order."""
+        wanted = name.lower()
+        return [value for own, value in self if own.lower() == wanted]
+
+
+class Outcome(StrEnum):
     """How an exchange ended, as the caller's client saw it."""
 
     RESPONSE = "response"
@@ -146,6 +181,28 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The policy that decided an exchange, and where the user wrote it."""
+
+    kind: str
+    namespace: str
+    name: str
+    """Empty where it was the absence of a policy that matched."""
+    effect: str
+    """`denied` or `routed`."""
+    rule: int | None = None
+    """Index in `spec.rules` of an AuthorizationPolicy."""
+    location: Location | None = None
+
+    def __str__(self) -> str:
+        rule = f" rule {self.rule}" if self.rule is not None else ""
+        where = f" ({self.location})" if self.location else ""
+        if not self.name:
+            return f"{self.effect} since no {self.kind} matched"
+        return f"{self.effect} by {self.kind} {self.namespace}/{self.name}{rule}{where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One request and all that is known of it. Times are epoch seconds."""
 
@@ -162,9 +219,9 @@ class Exchange:
     """Seconds by which the driver fell behind the intended start."""
     status: int | None = None
     grpc_status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = Headers()  # noqa: RUF009 - an empty tuple
     """Those of a whole response; a response cut short has the outcome `reset` or `timeout` and no status."""
-    trailers: tuple[tuple[str, str], ...] = ()
+    trailers: Headers = Headers()  # noqa: RUF009 - an empty tuple
     body: bytes = b""
     """What came back, also of a response cut short; gRPC: the first message."""
     messages: tuple[bytes, ...] = ()
@@ -184,6 +241,13 @@ class Exchange:
     hops: tuple[Hop, ...] = ()
     complete: bool = True
     """Whether every access log line that must exist was found; False makes checks on evidence unknown."""
+    decided_by: Decision | None = None
+    """The policy that denied it, else the one that routed it; as the sidecars' logs name it."""
+
+    def __post_init__(self) -> None:
+        """Give headers their lookup by name."""
+        object.__setattr__(self, "headers", Headers(self.headers))
+        object.__setattr__(self, "trailers", Headers(self.trailers))
 
     @property
     def attempts(self) -> int | None:
