@@ -119,9 +119,8 @@ def _pod_spec(pod: Pod) -> dict[str, Any]:
     containers: list[dict[str, Any]] = [{"name": box.name, "image": box.image} for box in pod.containers]
     containers[0]["ports"] = ports
     if pod.has_envoy and all(box["name"] != PROXY_CONTAINER for box in containers):
-        containers.append(
-            {"name": PROXY_CONTAINER, "image": "docker.io/istio/proxyv2"}
-        )  # by which the analyzers know who is in the mesh
+        # by which the analyzers know who is in the mesh
+        containers.append({"name": PROXY_CONTAINER, "image": "istio/proxyv2"})
     spec: dict[str, Any] = {"serviceAccountName": pod.service_account, "containers": containers}
     told = {
         "nodeName": pod.node,
