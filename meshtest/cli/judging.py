@@ -169,6 +169,7 @@ class Judge:
             scenarios = load_scenarios(path)
         except ScenarioError as exc:
             self._tell(exc)
+            self.judgement.scenarios += 1  # at least
             return
         for scenario in scenarios:
             self.judgement.scenarios += 1

@@ -33,8 +33,8 @@ class Outcome:
             self._verdicts.append(getattr(report, "meshtest", {}).get("verdict", "fail"))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell Ctrl-C from `pytest.exit`."""
-        self._interrupted = excinfo.errisinstance(KeyboardInterrupt)
+        """Tell Ctrl-C from what pytest derives from it: errors of collection, `pytest.exit`."""
+        self._interrupted = excinfo.type is KeyboardInterrupt
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

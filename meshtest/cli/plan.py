@@ -29,8 +29,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if session.testsfailed:
         return None
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    for item in session.items if terminal else ():
-        for line in (*_lines(item), ""):
+    if terminal is not None:
+        for line in (line for item in session.items for line in (*_lines(item), "")):
             terminal.write_line(line)
     return True
 
@@ -71,11 +71,14 @@ def plan(scenario: Scenario, pool: MeshPool) -> Iterator[str]:
 
 
 def _faults(scenario: Scenario, model: MeshModel) -> Iterator[str]:
-    from meshtest.faults import http  # noqa: PLC0415 - pytest imports this module early
+    from meshtest.faults import families, http  # noqa: PLC0415 - pytest imports this module early
 
     for fault in scenario.faults:
         yield _entry("fault", as_written(fault.location, scenario))
-        yield _entry("", f"placed: {http.placement(fault, model)}")
+        if (
+            families.FAMILIES.get(fault.kind) is http.plan
+        ):  # others say where they are once there is a sandbox
+            yield _entry("", f"placed: {http.placement(fault, model)}")
 
 
 def _entry(label: str, text: str) -> str:

@@ -36,7 +36,19 @@ LAYERS = {
         "live",
     },
     "pytest_plugin": {"runner", "report", "scenario", "live", "runtime", "mesh", "checks"},
-    "cli": {"runner", "report", "scenario", "live", "runtime", "mesh", "istiod", "envoy", "faults", "checks"},
+    "cli": {
+        "runner",
+        "report",
+        "scenario",
+        "traffic",
+        "live",
+        "runtime",
+        "mesh",
+        "istiod",
+        "envoy",
+        "faults",
+        "checks",
+    },
     "__init__": {"live", "faults", "traffic", "checks"},
 }
 
