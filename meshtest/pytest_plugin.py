@@ -1,50 +1,39 @@
 """The pytest plugin: `*.mesh.yaml` files become items, the `mesh` fixture gives a running mesh.
 
-Imports nothing of meshtest until a scenario is collected or the fixture is used.
+Imports nothing but pytest until a scenario is collected or the fixture is used.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from meshtest.runner import session as options
+from meshtest.runner.gatherer import Gatherer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     from meshtest.live.mesh import Mesh
-    from meshtest.report.gathering import Gathering
-    from meshtest.runner.pool import MeshPool
+    from meshtest.runner.pool import MeshPool, Recorded
     from meshtest.scenario.model import Scenario
 
 SUFFIXES = (".mesh.yaml", ".mesh.yml")
 
 _pool_key = pytest.StashKey["MeshPool"]()
-_item_key = pytest.StashKey[dict[str, Any]]()
-_call_key = pytest.StashKey[pytest.TestReport]()
-
-_OPTIONS = {
-    "mesh_runtime": ("NAME", "runtime of the pods: auto, netns or docker", "auto"),
-    "mesh_report": ("DIR", "where the journal and the HTML report go", "reports"),
-    "mesh_seed": ("N", "seed of every random choice (default: a new one per run)", ""),
-}
-_FLAGS = {
-    "mesh_keep": "keep the meshes of failed scenarios until a key is pressed",
-    "mesh_allow_unsupported": "list kinds and fields that meshtest does not act on instead of refusing them",
-}
+_entry_key = pytest.StashKey[dict[str, Any]]()
+"""Of a scenario that came to its verdict: its entry in the journal."""
+_recorded_key = pytest.StashKey["Recorded"]()
+"""Of a Python test: what it does with its mesh."""
+_told_key = pytest.StashKey[bool]()
+"""Whether the journal knows already that the item did not pass."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Command line options; each is an ini key as well."""
-    group = parser.getgroup("meshtest", "service mesh tests")
-    for name, (metavar, text, default) in _OPTIONS.items():
-        group.addoption(f"--{name.replace('_', '-')}", metavar=metavar, default=None, help=text)
-        parser.addini(name, text, default=default)
-    for name, text in _FLAGS.items():
-        group.addoption(f"--{name.replace('_', '-')}", action="store_true", default=None, help=text)
-        parser.addini(name, text, type="bool", default=False)
-    parser.addini("mesh_manifests", "manifests of the `mesh` fixture where a test names none", type="paths")
+    """Command line options and ini keys."""
+    options.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,51 +43,25 @@ def pytest_configure(config: pytest.Config) -> None:
         "mesh(*manifests, calls=..., commands=..., mesh_config=...): a test on a live mesh; "
         "the arguments say which one the `mesh` fixture gives",
     )
-    runtime = _option(config, "mesh_runtime")
-    if runtime not in {"auto", "netns", "docker"}:
-        raise pytest.UsageError(f"--mesh-runtime {runtime}: expected auto, netns or docker")
-    seed = _option(config, "mesh_seed")
-    if seed and not str(seed).isdecimal():
-        raise pytest.UsageError(f"--mesh-seed {seed}: expected a whole number")
-
-
-def _option(config: pytest.Config, name: str) -> Any:
-    given = config.getoption(name, None)
-    return config.getini(name) if given is None else given
+    options.check_options(config)
+    if not hasattr(config, "workerinput"):  # workers carry their results on the reports
+        config.pluginmanager.register(Gatherer(config), "meshtest_gatherer")
 
 
 def _pool(config: pytest.Config) -> MeshPool:
     if _pool_key not in config.stash:
         from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - nothing heavy before it is needed
 
-        seed = _option(config, "mesh_seed")
         config.stash[_pool_key] = MeshPool(
             PoolOptions(
-                runtime=_option(config, "mesh_runtime"),
-                seed=int(seed) if seed else None,
-                allow_unsupported=bool(_option(config, "mesh_allow_unsupported")),
+                runtime=options.option(config, "mesh_runtime"),
+                seed=options.seed_of(config),
+                allow_unsupported=bool(options.option(config, "mesh_allow_unsupported")),
                 root=config.rootpath,
-                progress=_progress(config),
+                progress=options.progress(config),
             )
         )
     return config.stash[_pool_key]
-
-
-def _progress(config: pytest.Config) -> Callable[[str], None]:
-    """Lines about a slow step, past pytest's capture."""
-
-    def say(line: str) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        capture = config.pluginmanager.get_plugin("capturemanager")
-        if reporter is None:
-            return
-        if capture is None:
-            reporter.write_line(line)
-            return
-        with capture.global_and_fixture_disabled():
-            reporter.write_line(line)
-
-    return say
 
 
 # -- scenarios as items --------------------------------------------------------------------------------------
@@ -107,7 +70,7 @@ def _progress(config: pytest.Config) -> Callable[[str], None]:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect `*.mesh.yaml`."""
     if file_path.name.endswith(SUFFIXES):
-        return ScenarioFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]  # pytest returns Any
+        return ScenarioFile.from_parent(parent, path=file_path)
     return None
 
 
@@ -136,10 +99,13 @@ def _test_function(scenario: Scenario) -> Callable[..., None]:
     def run(request: pytest.FixtureRequest, meshtest_runtime: str) -> None:
         from meshtest.runner.run import run_scenario  # noqa: PLC0415 - nothing heavy before it is needed
 
-        result = run_scenario(scenario, _pool(request.config), runtime=meshtest_runtime)
-        entry = result.to_dict(request.node.nodeid)
-        request.node.stash[_item_key] = entry
+        pool, nodeid = _pool(request.config), request.node.nodeid
+        result = run_scenario(scenario, pool, runtime=meshtest_runtime)
+        entry = result.to_dict(nodeid)
+        request.node.stash[_entry_key] = entry
         _publish_to_allure(entry, request.config)
+        if entry["verdict"] != "pass":
+            _keep(request.config, entry["failure"], pool.mesh(scenario, meshtest_runtime))
         result.raise_unless_passed()
 
     marked: Callable[..., None] = pytest.mark.mesh(run)
@@ -153,13 +119,13 @@ class ScenarioItem(pytest.Function):
         self.scenario = scenario
         super().__init__(*args, **kwargs)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ARG002 - pytest's signature
         """The verdict's own text for what the mesh, the user or the machine did; a traceback only for a bug."""
         from meshtest.errors import MeshTestError  # noqa: PLC0415 - only where something failed
 
         if isinstance(excinfo.value, MeshTestError):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the scenario stands in its file."""
@@ -172,7 +138,7 @@ class ScenarioItem(pytest.Function):
 @pytest.fixture(scope="session")
 def meshtest_runtime(pytestconfig: pytest.Config) -> str:
     """The runtime of the session's meshes; override it in a `conftest.py` to choose per folder."""
-    return str(_option(pytestconfig, "mesh_runtime"))
+    return str(options.option(pytestconfig, "mesh_runtime"))
 
 
 @pytest.fixture
@@ -182,19 +148,31 @@ def mesh(request: pytest.FixtureRequest, meshtest_runtime: str) -> Generator[Mes
     Which one: the arguments of the test's `mesh` marker, else the ini key `mesh_manifests`. Tests that name the same
     one share it; what a test applied is gone before the next.
     """
+    from meshtest.errors import MeshTestError  # noqa: PLC0415 - nothing heavy before it is needed
+
+    pool = _pool(request.config)
+    try:
+        found = _mesh_of(request, pool, meshtest_runtime)
+    except MeshTestError as exc:
+        pytest.fail(str(exc), pytrace=False)
+    with pool.recording(found) as recorded:
+        request.node.stash[_recorded_key] = recorded
+        yield found
+    if request.node.stash.get(_told_key, False):
+        _keep(request.config, f"{request.node.nodeid} failed", found)
+
+
+def _mesh_of(request: pytest.FixtureRequest, pool: MeshPool, runtime: str) -> Mesh:
     marker = request.node.get_closest_marker("mesh")
     manifests = list(marker.args) if marker and marker.args else request.config.getini("mesh_manifests")
     if not manifests:
-        raise pytest.UsageError(
-            f"{request.node.nodeid}: the `mesh` fixture needs manifests: @pytest.mark.mesh('folder/') or ini mesh_manifests"
+        pytest.fail(
+            "the `mesh` fixture needs manifests: @pytest.mark.mesh('folder/') on the test, "
+            "or the ini key mesh_manifests",
+            pytrace=False,
         )
     options = dict(marker.kwargs) if marker else {}
-    found = _pool(request.config).mesh_for_test(
-        manifests, request.path.parent, runtime=meshtest_runtime, **options
-    )
-    with _pool(request.config).recording(found) as recorded:
-        yield found
-    request.node.stash[_item_key] = recorded.entry(request.node.nodeid, request.node.location[1] or 0)
+    return pool.mesh_for_test(manifests, request.path.parent, runtime=runtime, **options)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -206,87 +184,42 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 # -- results -------------------------------------------------------------------------------------------------
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Forget an earlier run of the same item."""
+    keys: tuple[pytest.StashKey[Any], ...] = (_entry_key, _recorded_key, _told_key)
+    for key in keys:
+        if key in item.stash:
+            del item.stash[key]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the result on the report: pytest carries it to the controller under xdist."""
+    """Put the result on the report of the phase that decides: pytest carries it to the controller under xdist."""
     report = yield
-    if call.when == "call":
-        item.stash[_call_key] = report
-    scenario = item.scenario if isinstance(item, ScenarioItem) else None
-    last = "call" if scenario is not None else "teardown"
-    if call.when == last or (scenario is not None and report.failed):
-        entry = item.stash.get(_item_key, None)
-        if entry is None and scenario is not None and report.failed:
-            entry = _not_judged(item.nodeid, scenario, report)
-        if entry is not None:
-            told = item.stash.get(_call_key, report)
-            report.meshtest = entry if scenario is not None else _told(entry, told)  # type: ignore[attr-defined]  # pytest serialises extra attributes
+    wants_a_mesh = isinstance(item, ScenarioItem) or "mesh" in getattr(item, "fixturenames", ())
+    decides = call.when == "call" or not report.passed
+    if wants_a_mesh and decides and not item.stash.get(_told_key, False):
+        item.stash[_told_key] = not report.passed
+        raised = call.excinfo.value if call.excinfo else None
+        report.meshtest = _entry(item, report, raised)  # type: ignore[attr-defined]  # pytest serialises extra attributes
     return report
 
 
-def _not_judged(nodeid: str, scenario: Scenario, report: pytest.TestReport) -> dict[str, Any]:
-    """The entry of a scenario that this machine could not run, or that broke meshtest itself."""
-    from meshtest.report.results import result  # noqa: PLC0415 - only where something failed
+def _entry(item: pytest.Item, report: pytest.TestReport, raised: BaseException | None) -> dict[str, Any]:
+    from meshtest.runner.outcome import outcome  # noqa: PLC0415 - only where there is a result
+    from meshtest.runner.result import nothing_sent, unjudged  # noqa: PLC0415 - as above
 
-    text = report.longreprtext
-    return dict(
-        result(
-            id=nodeid, name=scenario.name, line=scenario.location.line, description=scenario.description,
-            labels=dict(scenario.labels), verdict="error", reason=text.partition("\n")[0], failure=text,
-        )
-    )  # fmt: skip
-
-
-def _told(entry: dict[str, Any], report: pytest.TestReport) -> dict[str, Any]:
-    """The entry of a Python test with its outcome."""
-    verdicts = {"passed": "pass", "failed": "fail", "skipped": "skipped"}
-    text = report.longreprtext if report.failed else ""
-    reason = getattr(getattr(report.longrepr, "reprcrash", None), "message", "") or text.rpartition("\n")[2]
-    return {**entry, "verdict": verdicts[report.outcome], "failure": text, "reason": reason}
-
-
-class _Gatherer:
-    """Gathers results in the controller and writes the report at the end."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._gathering: Gathering | None = None
-        self._page: Path | None = None
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        entry = getattr(report, "meshtest", None)
-        if entry is not None:
-            if self._gathering is None:
-                from meshtest.report.gathering import Gathering  # noqa: PLC0415 - only where there is a result
-
-                self._gathering = Gathering(_report_directory(self._config), {})
-            self._gathering.add(entry)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        if self._gathering is not None:
-            self._page = self._gathering.finish()
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._gathering is not None:
-            from meshtest.report.terminal import summary_lines  # noqa: PLC0415 - as above
-
-            page = _shown(self._page, self._config) if self._page else ""
-            terminalreporter.section("mesh", sep="-")
-            for line in summary_lines(self._gathering.results, page=page):
-                terminalreporter.write_line(line)
-
-
-def _shown(path: Path, config: pytest.Config) -> str:
-    here = config.invocation_params.dir
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _report_directory(config: pytest.Config) -> Path:
-    directory = Path(str(_option(config, "mesh_report")))
-    return directory if directory.is_absolute() else config.invocation_params.dir / directory
+    line = item.location[1] or 0
+    if isinstance(item, ScenarioItem):
+        known = item.stash.get(_entry_key, None)
+        judged = str(known["verdict"]) if known else ""
+        return outcome(known or unjudged(item.scenario, item.nodeid), judged, report, raised)
+    recorded: Recorded | None = item.stash.get(_recorded_key, None)
+    sent = recorded.entry(item.nodeid, line) if recorded else nothing_sent(item.nodeid, line)
+    return outcome(sent, "", report, raised)
 
 
 def _publish_to_allure(entry: dict[str, Any], config: pytest.Config) -> None:
@@ -296,10 +229,11 @@ def _publish_to_allure(entry: dict[str, Any], config: pytest.Config) -> None:
         publish(entry)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Gather in the controller only; workers carry their results on the reports."""
-    if not hasattr(session.config, "workerinput"):
-        session.config.pluginmanager.register(_Gatherer(session.config), "meshtest_gatherer")
+def _keep(config: pytest.Config, failure: str, mesh: Mesh) -> None:
+    if options.option(config, "mesh_keep"):
+        from meshtest.runner.keeping import keep  # noqa: PLC0415 - only for this option
+
+        keep(config, failure, mesh)
 
 
 @pytest.hookimpl(trylast=True)

@@ -19,17 +19,25 @@ class Gathering:
     """One run's journal under way."""
 
     def __init__(self, directory: Path, facts: Mapping[str, Any]) -> None:
-        self.results: list[dict[str, Any]] = []
+        self._last: dict[str, dict[str, Any]] = {}
         self._directory = directory
         self._facts = facts
         self._journal = Journal(directory=directory)
         self._began = time.time()
 
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """One per test: the last, which names the verdicts of the earlier ones."""
+        return list(self._last.values())
+
     def add(self, result: dict[str, Any]) -> None:
         """Keep one result at once: a run that dies leaves what it knew."""
-        if not self.results:
+        if not self._last:
             self._journal.start()
-        self.results.append(result)
+        before = self._last.pop(result["id"], None)
+        if before is not None:
+            result = {**result, "earlier": [*before.get("earlier", ()), before["verdict"]]}
+        self._last[result["id"]] = result
         self._journal.write(result)
 
     def finish(self) -> Path:

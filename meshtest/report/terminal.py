@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _WORDS = {"pass": "passed", "fail": "failed", "error": "in error", "unknown": "unknown", "skipped": "skipped"}
 _TOLD = ("fail", "error", "unknown")
+MOST_MESSAGES = 20
 
 
 def summary_lines(results: Iterable[Mapping[str, Any]], *, page: str = "", width: int = 0) -> list[str]:
@@ -28,6 +29,23 @@ def summary_lines(results: Iterable[Mapping[str, Any]], *, page: str = "", width
         line = f"  {one['verdict'].upper():<{label}}  {printable(one['name'])}: {reason}"
         lines.append(line if not width or len(line) <= width else f"{line[: width - 1]}…")
     return lines
+
+
+def message_lines(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """`FILE:LINE: warning [IST0101]: OBJECT: TEXT` for each thing that istiod and `istioctl analyze` warn of, once.
+
+    What the analyzers call an error is one of references, which a cluster takes: a warning here.
+    """
+    lines: dict[str, None] = {}
+    for one in results:
+        for message in complete(one)["messages"]:
+            if message["level"] in {"error", "warning"}:
+                where = f"{message['file']}:{message['line']}: " if message["file"] else ""
+                code = f" [{message['code']}]" if message["code"] else ""
+                lines[printable(f"{where}warning{code}: {' '.join(message['text'].split())}")] = None
+    shown = sorted(lines)
+    left = len(shown) - MOST_MESSAGES
+    return shown if left <= 0 else [*shown[:MOST_MESSAGES], f"{left} more warnings are in the report"]
 
 
 def _headline(found: Mapping[str, int], page: str) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import RuntimeFailure
+from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, nearest
 from meshtest.live.assembly import Applications
 from meshtest.live.control import analysis, refused
 from meshtest.live.mesh import Mesh, MeshOptions
@@ -73,9 +74,12 @@ class MeshPool:
 
     def __init__(self, options: PoolOptions) -> None:
         self.options = options
+        self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
+        """Of every random choice where a scenario has no seed of its own."""
         self._meshes: dict[Topology, Mesh] = {}
         self._manifests: dict[tuple[str, ...], Sequence[Manifest]] = {}
         self._judge: Engine | None = None
+        self._no_engine: EngineError | None = None
         self._judge_is_free = True
         self._stacks: dict[Topology, contextlib.ExitStack] = {}
 
@@ -89,13 +93,13 @@ class MeshPool:
         from meshtest.scenario.loader import load  # noqa: PLC0415 - only where there is a scenario
         from meshtest.scenario.resolve import resolve  # noqa: PLC0415 - as above
 
-        engine = self.judge()  # started first: it comes up while the files are read
-        scenarios = load(path)
+        scenarios = load(path)  # first: what is wrong with the file is said also where there is no engine
+        engine = self.judge()  # comes up while the manifests are read
         judged: set[int] = set()
         for scenario in scenarios:
             model = self.model(scenario)
             resolve(scenario, model)
-            fresh = [body for body in model.objects if id(body) not in judged]
+            fresh = [dict(body) for body in model.objects if id(body) not in judged]
             judged |= {id(body) for body in model.objects}
             errors = [message for message in engine.validate(fresh) if message.level == "error"]
             if errors:
@@ -118,15 +122,21 @@ class MeshPool:
 
     def judge(self) -> Engine:
         """The engine that judges manifests; the first mesh takes it over."""
+        if self._no_engine is not None:  # a build that failed is not tried again for the next file
+            raise self._no_engine
         if self._judge is None:
-            self._judge = self._engine()
+            try:
+                self._judge = self._engine()
+            except EngineError as exc:
+                self._no_engine = exc
+                raise
         return self._judge
 
-    def _engine(self) -> Engine:
+    def _engine(self, env: Mapping[str, str] | None = None) -> Engine:
         from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - only where a mesh is wanted
         from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
 
-        return Engine.start(find_or_build(self.options.progress))
+        return Engine.start(find_or_build(self.options.progress), env=env)
 
     def analysis(self, model: MeshModel) -> tuple[Notice, ...]:
         """What `istioctl analyze` says."""
@@ -150,12 +160,18 @@ class MeshPool:
         **options: Any,
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
+        _check_options(options)
         paths = [
             path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path)
             for one in manifests
         ]
-        mesh = self._mesh(paths, Applications(calls=calls or {}, commands=commands or {}), runtime, options)
-        mesh.replace()
+        applications = Applications(calls=calls or {}, commands=commands or {})
+        mesh = self._mesh(paths, applications, runtime, options)
+        try:
+            mesh.replace()
+        except RuntimeFailure:  # an earlier test broke it
+            self.drop(mesh)
+            return self._mesh(paths, applications, runtime, options)
         return mesh
 
     def _mesh(
@@ -173,24 +189,23 @@ class MeshPool:
         chosen = MeshOptions(
             runtime=runtime,
             applications=applications,
-            seed=self.options.seed,
+            seed=self.seed,
             allow_unsupported=self.options.allow_unsupported,
             **options,
         )
-        with self._engine_of(topology) as engine:
+        with self._engine_of(topology, options.get("engine_env") or {}) as engine:
             self._meshes[topology] = Mesh(self.manifests(paths), chosen, engine)
         return self._meshes[topology]
 
     @contextlib.contextmanager
-    def _engine_of(self, topology: Topology) -> Iterator[Engine]:
-        """An engine that lives as long as the mesh: the judge where no mesh has it yet."""
+    def _engine_of(self, topology: Topology, env: Mapping[str, str]) -> Iterator[Engine]:
+        """An engine that lives as long as the mesh: the judge where it is free and no switches are asked for."""
         stack = contextlib.ExitStack()
-        judge = self.judge()
-        if self._judge_is_free:
+        if self._judge_is_free and not env:
             self._judge_is_free = False
-            engine = judge
+            engine = self.judge()
         else:
-            engine = self._engine()
+            engine = self._engine(env)
             stack.callback(engine.close)
         try:
             yield engine
@@ -202,7 +217,7 @@ class MeshPool:
     @contextlib.contextmanager
     def recording(self, mesh: Mesh) -> Iterator[Recorded]:
         """Everything that a Python test sends, for the journal."""
-        mesh.begin(mesh.seed)
+        mesh.begin(self.seed)
         yield Recorded(mesh=mesh)
 
     def drop(self, mesh: Mesh) -> None:
@@ -233,6 +248,18 @@ def paths_of(scenario: Scenario) -> list[Path]:
 def _beside(folder: Path, root: Path, path: Path) -> Path:
     """Relative to the test's own file, else to pytest's root."""
     return folder / path if (folder / path).exists() else root / path
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    known = ("calls", "commands", "mesh_config", "engine_env")
+    for name in options:
+        if name not in known:
+            raise ScenarioError(
+                f"unknown argument {name!r}",
+                key="mesh",
+                expected=f"some of {', '.join(known)}",
+                nearest=nearest(name, known),
+            )
 
 
 def _plain(table: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

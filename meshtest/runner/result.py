@@ -101,8 +101,28 @@ class ScenarioResult:
         )
 
 
+def unjudged(scenario: Scenario, nodeid: str) -> dict[str, Any]:
+    """The journal's entry of a scenario that did not come to its verdict."""
+    return dict(
+        result(
+            id=nodeid,
+            name=scenario.name,
+            file=nodeid.partition("::")[0],
+            line=scenario.location.line,
+            description=scenario.description,
+            labels=dict(scenario.labels),
+            verdict="unknown",
+        )
+    )
+
+
+def nothing_sent(nodeid: str, line: int) -> dict[str, Any]:
+    """The journal's entry of a Python test that got no mesh."""
+    return dict(result(kind="test", id=nodeid, line=line + 1, verdict="unknown"))
+
+
 def test_entry(nodeid: str, line: int, history: History, runtime: str) -> dict[str, Any]:
-    """The journal's entry of a Python test that used a mesh."""
+    """The journal's entry of a Python test that used a mesh; its outcome is pytest's to say."""
     kept = pack(history.exchanges)
     return dict(
         result(

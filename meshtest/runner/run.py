@@ -83,7 +83,7 @@ class _Run:
         scenario = self.scenario
         with self.step("policies"):
             pushed = mesh.replace(*scenario.policies, mesh_config=scenario.mesh_config or None)
-        seed = scenario.seed if scenario.seed is not None else mesh.seed
+        seed = scenario.seed if scenario.seed is not None else self.pool.seed
         mesh.begin(seed)
         with self.step("traffic"), mesh.inject(*scenario.faults):
             for traffic in scenario.traffic:
@@ -104,7 +104,7 @@ class _Run:
         )
 
     def _analysis(self, mesh: Mesh) -> tuple[Notice, ...]:
-        """What `istioctl analyze` has to say, cached by the policies it is about."""
+        """What `istioctl analyze` has to say."""
         try:
             return self.pool.analysis(mesh.model)
         except MeshTestError:
