@@ -6,7 +6,7 @@ FaultSpec ──family──► Injection ── inject ─► (traffic) ─► 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,3 +46,30 @@ class Injection(Protocol):
 
     def hits(self, exchanges: Sequence[Exchange]) -> int:
         """How many requests, connections or packets it touched; `exchanges` are those since it began."""
+
+
+@runtime_checkable
+class Exclusive(Protocol):
+    """An injection that cannot be in force while another one holds the same spot."""
+
+    @property
+    def spots(self) -> tuple[str, ...]:
+        """What it takes hold of, in words that a message can show: `application of default/ratings-v1-0`."""
+
+
+@runtime_checkable
+class Silencing(Protocol):
+    """An injection under which sidecars may lose lines of their access logs."""
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Their pods, `namespace/name`."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An injection whose hits are not requests."""
+
+    @property
+    def unit(self) -> str:
+        """What they are: `packets`, `connections`, `queries`."""

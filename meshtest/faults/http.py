@@ -9,21 +9,21 @@ retries and timeouts off (istio/istio#13705).
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy.marks import FaultMark, baggage_member
-from meshtest.errors import Location, ScenarioError
+from meshtest.errors import ScenarioError
+from meshtest.faults.making import faulty
 from meshtest.faults.places import callees, callers
-from meshtest.scenario.faults import Abort, Delay, During, FaultMatch, FaultSpec, PathMatch, ResponseRate
+from meshtest.scenario.faults import Abort, Delay, ResponseRate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshtest.faults.base import Ground
     from meshtest.mesh.model import MeshModel
-    from meshtest.scenario.faults import FaultAction
+    from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
 
 
@@ -43,79 +43,17 @@ def abort(
         raise ScenarioError("http_status and grpc_status both given", key="abort", expected="one of them")
     if http_status is None and grpc_status is None:
         http_status = 503
-    return _spec("abort", Abort(http_status=http_status, grpc_status=grpc_status), to, where)
+    return faulty("abort", Abort(http_status=http_status, grpc_status=grpc_status), to, where, of_requests=True)
 
 
 def delay(*, to: str | Sequence[str], fixed_delay: float, **where: Any) -> FaultSpec:
     """Hold requests for `fixed_delay` seconds at the callee's side; `where` as for `abort`."""
-    return _spec("delay", Delay(fixed_delay=fixed_delay), to, where)
+    return faulty("delay", Delay(fixed_delay=fixed_delay), to, where, of_requests=True)
 
 
 def response_rate(*, to: str | Sequence[str], kib_per_second: int, **where: Any) -> FaultSpec:
     """Send response bodies at a limited rate; `where` as for `abort`."""
-    return _spec("responseRate", ResponseRate(kib_per_second=kib_per_second), to, where)
-
-
-def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _spec(kind: str, action: FaultAction, to: str | Sequence[str], where: dict[str, Any]) -> FaultSpec:
-    frame = sys._getframe(2)  # noqa: SLF001 - the documented way to a caller's line
-    known = {
-        "name",
-        "from_",
-        "percentage",
-        "attempts",
-        "first",
-        "path",
-        "path_prefix",
-        "method",
-        "headers",
-        "during",
-    }
-    for key in where:
-        if key not in known:
-            from meshtest.errors import nearest  # noqa: PLC0415 - only for the error
-
-            raise ScenarioError(
-                f"unknown argument {key!r}", key=kind, expected=f"some of {', '.join(sorted(known))}",
-                nearest=nearest(key, known),
-            )  # fmt: skip
-    percentage = float(where.get("percentage", 100.0))
-    if not 0 < percentage <= 100:
-        raise ScenarioError(
-            f"{percentage:g} is no share", key=f"{kind}.percentage", expected="more than 0, at most 100"
-        )
-    return FaultSpec(
-        kind=kind,
-        action=action,
-        to=_names(to),
-        location=Location(file=frame.f_code.co_filename, line=frame.f_lineno),
-        name=where.get("name", ""),
-        sender=_names(where.get("from_")),
-        match=_match(where),
-        percentage=percentage,
-        attempts=tuple(where.get("attempts", ())),
-        first=where.get("first"),
-        during=_during(where.get("during")),
-    )
-
-
-def _match(where: dict[str, Any]) -> FaultMatch | None:
-    exact, prefix = where.get("path", ""), where.get("path_prefix", "")
-    path = PathMatch(exact=exact, prefix=prefix) if exact or prefix else None
-    method, headers = where.get("method", ""), where.get("headers", {})
-    return FaultMatch(path=path, method=method, headers=headers) if path or method or headers else None
-
-
-def _during(value: Any) -> During | None:
-    if value is None or isinstance(value, During):
-        return value
-    at, lasts = value
-    return During(at=float(at), lasts=float(lasts))
+    return faulty("responseRate", ResponseRate(kib_per_second=kib_per_second), to, where, of_requests=True)
 
 
 def marks(spec: FaultSpec, fault_id: str, model: MeshModel) -> tuple[FaultMark, ...]:
@@ -139,7 +77,7 @@ def marks(spec: FaultSpec, fault_id: str, model: MeshModel) -> tuple[FaultMark, 
     )
 
 
-def _actions(action: FaultAction) -> tuple[str, ...]:
+def _actions(action: object) -> tuple[str, ...]:
     match action:
         case Abort(grpc_status=status) if status is not None:
             return (f"grpc:{status}",)
@@ -149,6 +87,8 @@ def _actions(action: FaultAction) -> tuple[str, ...]:
             return (f"delay:{round(seconds * 1000)}",)
         case ResponseRate(kib_per_second=rate):
             return (f"rate:{rate}",)
+        case _:
+            raise TypeError(f"{action!r} is no HTTP fault")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,4 +122,4 @@ def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Marked:
 def placement(spec: FaultSpec, model: MeshModel) -> str:
     """Where the fault sits, in words."""
     who = ", ".join(callees(spec, model))
-    return f"inbound side of {who}: after its authorization, behind the caller's retries, timeouts and outlier detection"
+    return f"inbound side of {who}: behind its authorization and the caller's retries, timeouts and outlier detection"

@@ -46,7 +46,7 @@ class ResponseRate:
     kib_per_second: int
 
 
-FaultAction = Abort | Delay | ResponseRate
+HttpAction = Abort | Delay | ResponseRate
 
 
 def _one_status(abort: Abort, spot: Spot) -> None:
@@ -101,10 +101,11 @@ class FaultSpec:
     """One fault of a scenario."""
 
     kind: str
-    action: FaultAction
-    to: tuple[str, ...]
-    """Workloads, services or pods (`name` or `namespace/name`); `*` is everything."""
+    action: object
+    """What stands under the kind: the dataclass of its shape in `FAULTS`."""
     location: Location
+    to: tuple[str, ...] = ()
+    """Workloads, services or pods (`name` or `namespace/name`); `*` is everything. Empty: see `NEEDS_NO_PLACE`."""
     name: str = ""
     sender: tuple[str, ...] = ()
     """`from:`, the callers that it is limited to."""
@@ -115,6 +116,21 @@ class FaultSpec:
     first: int | None = None
     """It meets the first N requests only."""
     during: During | None = None
+    until: int | None = None
+    """It is over when so many requests of the traffic have been sent."""
+
+    @property
+    def of_requests(self) -> bool:
+        """Whether it rides on chosen requests, rather than being in force for everybody for a while."""
+        return self.kind in REQUEST_KINDS
+
+
+REQUEST_KINDS = frozenset({"abort", "delay", "responseRate"})
+"""The kinds that are a matter of single requests."""
+REQUEST_KEYS = ("match", "percentage", "attempts", "first")
+"""The shared keys that choose requests; for every other kind they would mean nothing."""
+NEEDS_NO_PLACE: frozenset[str] = frozenset()
+"""The kinds that may stand without `to:`."""
 
 
 def _path_is_absolute(path: PathMatch, spot: Spot) -> None:
@@ -124,6 +140,10 @@ def _path_is_absolute(path: PathMatch, spot: Spot) -> None:
         raise spot.error(
             f"{path.exact or path.prefix!r} does not begin with '/'", expected="a path such as /ratings"
         )
+
+
+def _requests(requests: int) -> int:
+    return requests
 
 
 PATH_MATCH = record(
@@ -140,7 +160,7 @@ FAULT_MATCH = record(
 PLACE = text("a workload, service or pod, as name or namespace/name")
 COMMON: Mapping[str, Key] = {
     "name": key("name", slug("name of a fault")),
-    "to": key("to", list_of(PLACE), required=True),
+    "to": key("to", list_of(PLACE)),
     "from": key("sender", list_of(PLACE)),
     "match": key("match", FAULT_MATCH),
     "percentage": key("percentage", percentage()),
@@ -150,18 +170,39 @@ COMMON: Mapping[str, Key] = {
         "during",
         record(During, {"at": key("at", duration(zero=True)), "for": key("lasts", duration())}),
     ),
+    "until": key(
+        "until",
+        record(
+            _requests,
+            {"requests": key("requests", integer(least=1, what="a number of requests"), required=True)},
+        ),
+    ),
 }
 
 
 def _read_fault(value: Any, spot: Spot) -> FaultSpec:
     kind, action, shared = read_item(value, spot, kinds=FAULTS, common=COMMON, what="kind of fault")
+    if "to" not in shared and kind not in NEEDS_NO_PLACE:
+        raise spot.error("misses 'to'", expected=COMMON["to"].shape.expected)
+    if kind not in REQUEST_KINDS:
+        _is_no_matter_of_requests(kind, shared, spot)
     if shared.get("percentage") == 0:
         raise spot.key("percentage").error("0% meets no request", expected="more than 0%")
     return FaultSpec(kind=kind, action=action, location=spot.location, **shared)
 
 
+def _is_no_matter_of_requests(kind: str, shared: Mapping[str, Any], spot: Spot) -> None:
+    for name in REQUEST_KEYS:
+        if name in shared:
+            raise spot.key(name).error(
+                f"{name} chooses requests, but {kind} meets whatever comes while it is in",
+                expected=f"from, during and what stands under {kind}; or a fault of requests: "
+                + ", ".join(sorted(REQUEST_KINDS)),
+            )
+
+
 FAULT: Shape[FaultSpec] = Shape(
     expected="a fault: abort, delay ... and where it goes",
     read=_read_fault,
-    schema=items_schema(FAULTS, COMMON),
+    schema=items_schema(FAULTS, COMMON, also=lambda kind: [] if kind in NEEDS_NO_PLACE else ["to"]),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.scenario.fields import Fields, Key, Shape, any_of, key, object_schema, take_keys, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from meshtest.scenario.fields import Spot
 
@@ -40,8 +40,13 @@ def _kind(fields: Fields, kinds: Mapping[str, Shape[Any]], common: Mapping[str, 
     raise fields.spot.error(f"no {what} stands here", expected=any_of(sorted(kinds)))
 
 
-def items_schema(kinds: Mapping[str, Shape[Any]], common: Mapping[str, Key]) -> dict[str, Any]:
-    """The JSON Schema of items with exactly one key of `kinds`."""
+def items_schema(
+    kinds: Mapping[str, Shape[Any]],
+    common: Mapping[str, Key],
+    *,
+    also: Callable[[str], list[str]] = lambda _: [],
+) -> dict[str, Any]:
+    """The JSON Schema of items with exactly one key of `kinds`, and the shared keys that it needs `also`."""
     schema = object_schema({**{name: key(name, shape) for name, shape in kinds.items()}, **common})
     schema.pop("minProperties", None)
-    return schema | {"oneOf": [{"required": [name]} for name in kinds]}
+    return schema | {"oneOf": [{"required": [name, *also(name)]} for name in kinds]}
