@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,4 +61,7 @@ def arguments(options: argparse.Namespace) -> list[str]:
             found += [f"--mesh-{name}", value]
     if options.allow_unsupported:
         found.append("--mesh-allow-unsupported")
-    return [*found, *options.paths, *options.rest]
+    found += [*options.paths, *options.rest]
+    if options.dry_run and find_spec("xdist"):
+        found.append("-n0")  # a plan is made where the items are
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from meshtest.istiod.binary import find_or_build
 from meshtest.runtime.netns.runtime import NetnsRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PROGRAM = "import sys; from meshtest.cli import main; sys.exit(main())"
 ROOT = Path(__file__).parents[3]
@@ -135,19 +136,23 @@ def pods(engine: Path) -> None:
         pytest.skip(problem)
 
 
-def started(words: Sequence[str], *, cwd: Path) -> subprocess.Popen[str]:
-    """A command line that is still running."""
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", PROGRAM, *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=environment(),
-    )
-
-
 @pytest.fixture
-def start() -> Callable[..., subprocess.Popen[str]]:
-    return started
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command line that goes on while the test does; it has ended when the test has."""
+    with contextlib.ExitStack() as stack:
+
+        def started(words: Sequence[str], *, cwd: Path) -> subprocess.Popen[str]:
+            running = subprocess.Popen(
+                [sys.executable, "-u", "-c", PROGRAM, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=cwd,
+                env=environment(),
+            )
+            stack.enter_context(running)
+            stack.callback(running.terminate)
+            return running
+
+        yield started

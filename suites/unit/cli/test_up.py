@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -16,7 +17,7 @@ from meshtest.cli.prompt import header
 from suites.unit.cli.conftest import PROGRAM, RETRIES, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from suites.unit.cli.conftest import Said
 
@@ -31,6 +32,18 @@ def read_until(running: subprocess.Popen[str], word: str) -> str:
         assert line, f"ended after {said}"
         said += line
     return said
+
+
+def descendants(ancestor: int) -> set[int]:
+    """Every process that it started, and those that they did."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = {ancestor}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {ancestor}
 
 
 @pytest.mark.parametrize(
@@ -88,16 +101,26 @@ class Typist:
         os.write(self._terminal, f"{line}\n".encode())
         return self.read()
 
-    def end(self, word: str) -> int:
-        os.write(self._terminal, f"{word}\n".encode())
-        status = self._running.wait(30)
+    def quit(self) -> int:
+        os.write(self._terminal, b"quit\n")
+        return self._running.wait(30)
+
+    def leave(self) -> None:
+        """Whatever happened."""
+        self._running.terminate()
+        self._running.wait(30)
         os.close(self._terminal)
-        return status
 
 
-def test_the_prompt(shop: Path) -> None:
+@pytest.fixture
+def typist(shop: Path) -> Iterator[Typist]:
+    found = Typist(shop)
+    yield found
+    found.leave()
+
+
+def test_the_prompt(typist: Typist, shop: Path) -> None:
     (shop / "policy.yaml").write_text(RETRIES)
-    typist = Typist(shop)
     answer = typist.type("request web http://stock:8080/ -H 'end-user: jason' -X GET")
     assert "200 after" in answer
     assert "from default/stock-0" in answer
@@ -115,7 +138,7 @@ def test_the_prompt(shop: Path) -> None:
     assert "usage: request CALLER URL" in typist.type("request")
     assert "No closing quotation" in typist.type("request 'x")
     assert "end the mesh" in typist.type("help")
-    assert typist.end("quit") == 0
+    assert typist.quit() == 0
 
 
 @pytest.mark.parametrize(("text", "pair"), [("a:b", ("a", "b")), ("a: b:c", ("a", "b:c"))])
