@@ -142,7 +142,7 @@ class Prompt:
                 f"{part!r} is no part of a pod", expected=" or ".join(one.value for one in Part)
             )
         key = find_caller(self._mesh.model, pod).key
-        text = self._mesh._sandbox.logs(key, Part(part))  # noqa: SLF001 - Mesh has no public way to it
+        text = self._mesh.logs(key, Part(part))
         self._terminal.line(text.rstrip("\n") or "nothing was written")
 
 

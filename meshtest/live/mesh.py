@@ -329,6 +329,10 @@ class Mesh:
         """Run a program of this machine inside a pod's namespaces to its end; seconds."""
         return self._sandbox.execute(find_caller(self._model, pod).key, argv, timeout=timeout)
 
+    def logs(self, pod: str, part: Part) -> str:
+        """The last lines that the application or the sidecar of a pod wrote."""
+        return self._sandbox.logs(find_caller(self._model, pod).key, part)
+
     def admin(self, pod: str, path: str) -> str:
         """What the Envoy of a pod answers on its admin interface."""
         found = find_caller(self._model, pod)
