@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,6 +152,14 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """End everything; idempotent."""
+
+
+@runtime_checkable
+class Between(Protocol):
+    """Optional ability of a sandbox: more processes of meshtest's own, in the network between the pods."""
+
+    def role(self, name: str, role: Role) -> Channel:
+        """Start a process, unless one of this name (`meshtest/...`) runs; returns the channel to it."""
 
 
 class Runtime(Protocol):

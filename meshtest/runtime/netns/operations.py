@@ -62,6 +62,7 @@ class Operations:
             "add_pods": self._add_pods,
             "remove_pods": self._remove_pods,
             "set_network": self._set_network,
+            "role": self._role,
             "signal": self._signal,
             "execute": self._execute,
             "logs": self._logs,
@@ -120,6 +121,10 @@ class Operations:
     def _set_network(self, request: Request) -> Pending:
         self._site.set_network(request["network"])
         return Pending(lambda: {} if self._site.names_known else None)
+
+    def _role(self, request: Request) -> Pending:
+        fresh = self._site.add_own(request["name"], request["role"])
+        return Pending(lambda: {"fresh": fresh})
 
     def _process(self, request: Request) -> Process:
         key, part = request["pod"], Part(request["part"])

@@ -25,7 +25,7 @@ from meshtest.wire import Channel, RemoteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from meshtest.runtime.base import Action, NetworkPlan, Part, PodPlan, SandboxPlan
+    from meshtest.runtime.base import Action, NetworkPlan, Part, PodPlan, Role, SandboxPlan
     from meshtest.wire import Frame
 
 _SLACK = 10.0
@@ -143,6 +143,8 @@ class NetnsSandbox:
             for sock in ends.theirs:
                 sock.close()
         self._sockets = [control, control_plane, driver]
+        self._descriptors = descriptors
+        self._roles: dict[str, Channel] = {}
         self._access = AccessLogs(descriptors, on_access)
         self._files: list[IO[bytes]] = []
         self._supervisor = self._channel("the sandbox", control, self._note)
@@ -180,6 +182,18 @@ class NetnsSandbox:
         """
         self._ask("signal", 2 * _SLACK, pod=pod, part=part.value, action=action.value)
 
+    def role(self, name: str, role: Role) -> Channel:
+        """Start a process between the pods, unless one of this name runs; returns the channel to it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._descriptors, [name.encode()], [theirs.fileno()])
+        if self._ask("role", _SLACK, name=name, role=spec.role_to_json(role))["fresh"]:
+            self._sockets.append(ours)
+            self._roles[name] = self._channel(name, ours, self._listener(name))
+        else:
+            ours.close()
+        return self._roles[name]
+
     def execute(self, pod: str, argv: Sequence[str], *, timeout: float) -> Completed:
         """Run a program inside a pod's namespaces to its end."""
         answer = self._ask("execute", timeout + _SLACK, pod=pod, argv=list(argv), within=timeout)
@@ -202,7 +216,7 @@ class NetnsSandbox:
             self._launcher.kill()
             self._launcher.wait(_END)
         self._access.join(_END)
-        for channel in (self._supervisor, self.control_plane, self.driver):
+        for channel in (self._supervisor, self.control_plane, self.driver, *self._roles.values()):
             channel.close()
         for stream in self._files:
             stream.close()

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from meshtest.runtime.netns.processes import Forker
 
 
+_NAME_SIZE = 1024
+
+
 class Pod:
     """A pod that runs: its place and its processes."""
 
@@ -96,6 +99,19 @@ class Site:
         if name == spec.RESOLVER and self._resolver is not None:
             self._tell_resolver(self._resolver)  # one that is started again knows no names
         return process
+
+    def add_own(self, name: str, role: dict[str, Any]) -> bool:
+        """Start a role that no plan has named, with the socket sent before; False if it runs already."""
+        _, received, _, _ = socket.recv_fds(self._descriptors, _NAME_SIZE, 1)
+        channel = socket.socket(fileno=received[0])
+        if name in self.own and self.own[name].status is None:
+            channel.close()
+            return False
+        if name in self.channels:
+            self.channels[name].close()
+        self._roles[name], self.channels[name] = role, channel
+        self.start_own(name)
+        return True
 
     def _start_resolver(self) -> None:
         ours, theirs = socket.socketpair()

@@ -40,8 +40,8 @@ def plan_to_json(plan: SandboxPlan) -> dict[str, Any]:
     return {
         "pods": [pod_to_json(pod) for pod in plan.pods],
         "network": network_to_json(plan.network),
-        "control_plane": _application_to_json(plan.control_plane),
-        "driver": _application_to_json(plan.driver),
+        "control_plane": role_to_json(plan.control_plane),
+        "driver": role_to_json(plan.driver),
         "envoy": plan.envoy,
         "concurrency": plan.concurrency,
     }
@@ -107,8 +107,13 @@ def _application_to_json(application: Role | Command | None) -> dict[str, Any] |
     if application is None:
         return None
     if isinstance(application, Role):
-        return {"target": application.target, "config": dict(application.config)}
+        return role_to_json(application)
     return {"argv": list(application.argv), "env": dict(application.env)}
+
+
+def role_to_json(role: Role) -> dict[str, Any]:
+    """One of meshtest's own processes."""
+    return {"target": role.target, "config": dict(role.config)}
 
 
 def application_from_json(found: dict[str, Any] | None) -> Role | Command | None:
