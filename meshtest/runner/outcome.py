@@ -42,15 +42,8 @@ def outcome(
 
 def died(report: pytest.TestReport) -> dict[str, Any]:
     """The entry of an item whose process died while it ran: all that is known is what pytest-xdist says."""
-    lines = report.longreprtext.strip().splitlines()
-    return dict(
-        result(
-            id=report.nodeid,
-            verdict="error",
-            reason=lines[0] if lines else "the process that ran it died",
-            failure=report.longreprtext,
-        )
-    )
+    text = str(report.longrepr).strip() or "the process that ran it died"
+    return dict(result(id=report.nodeid, verdict="error", reason=text.partition("\n")[0], failure=text))
 
 
 def _verdict(judged: str, report: pytest.TestReport, raised: BaseException | None) -> str:
@@ -75,4 +68,4 @@ def reason(report: pytest.TestReport, raised: BaseException | None = None) -> st
         return str(raised).partition("\n")[0]
     crash = getattr(getattr(report.longrepr, "reprcrash", None), "message", "")
     lines = str(crash or report.longreprtext).strip().splitlines()
-    return lines[0] if lines else report.outcome
+    return lines[0].removeprefix("Failed: ") if lines else report.outcome
