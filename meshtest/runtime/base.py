@@ -123,6 +123,31 @@ class Completed:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Packets that do not arrive, by pod addresses; an empty one is anybody."""
+
+    source: str = ""
+    destination: str = ""
+    share: float = 1.0
+    """Of the packets, more than 0 and at most 1; which ones is up to chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameFault:
+    """What the cluster's resolver answers instead of the truth."""
+
+    names: tuple[str, ...]
+    """Full names in lower case, each with everything below it."""
+    sources: tuple[str, ...] = ()
+    """Addresses of the pods that are answered so; empty: everybody."""
+    code: str = ""
+    """`NXDOMAIN` or `SERVFAIL`."""
+    addresses: tuple[str, ...] = ()
+    delay: float = 0.0
+    """Seconds before the answer goes out."""
+
+
 class Sandbox(Protocol):
     """A running set of pods with their network; closing it ends every process in it."""
 
@@ -160,6 +185,31 @@ class Between(Protocol):
 
     def role(self, name: str, role: Role) -> Channel:
         """Start a process, unless one of this name (`meshtest/...`) runs; returns the channel to it."""
+
+
+@runtime_checkable
+class LosesPackets(Protocol):
+    """Optional ability of a sandbox: packets between pods get lost (Capability.PACKET_LOSS)."""
+
+    def lose(self, name: str, lost: Sequence[Lost]) -> None:
+        """Have packets vanish from now on, also those of connections that exist; `name` is the fault's own."""
+
+    def lost(self, name: str) -> int:
+        """How many packets have vanished so."""
+
+    def restore(self, name: str) -> int:
+        """Let packets through again and return how many have vanished; 0 for a fault that is unknown or over."""
+
+
+@runtime_checkable
+class Misnames(Protocol):
+    """Optional ability of a sandbox: its resolver answers wrongly."""
+
+    def misname(self, name: str, fault: NameFault | None) -> None:
+        """Have the resolver answer wrongly from now on, or rightly again; later faults lie over earlier ones."""
+
+    def misnamed(self, name: str) -> int:
+        """How many queries have been answered so."""
 
 
 class Runtime(Protocol):

@@ -16,7 +16,7 @@ from meshtest.runtime.netns.table import Refused
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from meshtest.runtime.netns.operations import Pending
+    from meshtest.runtime.netns.pending import Pending
     from meshtest.runtime.netns.processes import Output
     from meshtest.runtime.netns.site import Site
     from meshtest.runtime.netns.stream import FrameSocket
@@ -98,7 +98,7 @@ class Loop:
         if not resolver.receive():
             self._selector.unregister(resolver.socket)
         for frame in resolver.frames():
-            self._site.zone_known(frame["id"])
+            self._site.zone_known(frame["id"], frame["hits"])
 
     def _requests(self) -> None:
         if not self._control.receive():

@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 ROUTE = 0
@@ -23,9 +23,11 @@ REPLACE = 0x100
 EXCLUSIVE = 0x200
 CREATE = 0x400
 APPEND = 0x800
+DUMP = 0x300
 
 _NESTED = 0x8000
-_ERROR = 2
+_KIND = 0x3FFF
+_ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _CHUNK = 96 * 1024
@@ -82,6 +84,15 @@ def network(kind: int, value: int) -> bytes:
     return attribute(kind, struct.pack(">I", value))
 
 
+def attributes(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """The attributes that were packed one after the other."""
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(raw):
+        size, kind = _ATTRIBUTE.unpack_from(raw, offset)
+        yield kind & _KIND, raw[offset + _ATTRIBUTE.size : offset + size]
+        offset += size + -size % 4
+
+
 def _padding(size: int) -> bytes:
     return bytes(-size % 4)
 
@@ -121,6 +132,22 @@ class Netlink:
         """Send messages in exactly one system call, as a transaction needs."""
         raw = [message.encode(index) for index, message in enumerate(messages)]
         self._transmit(raw, messages)
+
+    def dump(self, message: Message) -> Iterator[bytes]:
+        """The bodies of all that the kernel lists in answer to a message."""
+        self._socket.send(message.encode(0))
+        while True:
+            data = self._socket.recv(1 << 20)
+            offset = 0
+            while offset + _HEADER.size <= len(data):
+                size, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+                if kind == _DONE:
+                    return
+                body = data[offset + _HEADER.size : offset + size]
+                if kind == _ERROR:
+                    raise NetlinkError(-struct.unpack_from("=i", body)[0], 0, message.label)
+                yield body
+                offset += size + -size % 4
 
     def _transmit(self, raw: Iterable[bytes], messages: Sequence[Message]) -> None:
         self._socket.send(b"".join(raw))

@@ -22,24 +22,28 @@ class Hook(IntEnum):
     """Where a base chain is called."""
 
     PREROUTING = 0
+    FORWARD = 2
     OUTPUT = 3
     POSTROUTING = 4
 
 
 class _Meta(IntEnum):
     MARK = 3
+    IIF = 4
     OIF = 5
     L4PROTO = 16
     RANDOM = 24
 
 
-_SUBSYSTEM = 10
+SUBSYSTEM = 10
 _NEW_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = 0, 3, 5, 6, 8
 _BEGIN, _END = 0x10, 0x11
 _EQUAL, _NOT_EQUAL, _LESS = 0, 1, 2
 _REGISTER, _SECOND = 1, 2
 _DSTNAT, _SRCNAT = -100, 100
-_RETURN, _JUMP, _GOTO = -5, -3, -4
+RAW, FILTER = -300, 0
+"""Priorities: before connections are tracked, and where packets are usually filtered."""
+_DROP, _RETURN, _JUMP, _GOTO = 0, -5, -3, -4
 _LOOPBACK = 1
 _LARGEST = 180_000
 _OVERHEAD = 20
@@ -80,9 +84,30 @@ def to_loopback() -> bytes:
     return _meta(_Meta.OIF) + _compare(struct.pack("=I", _LOOPBACK))
 
 
+def from_outside() -> bytes:
+    """Match what did not come in by lo."""
+    return _meta(_Meta.IIF) + _compare(struct.pack("=I", _LOOPBACK), negate=True)
+
+
 def one_in(count: int) -> bytes:
     """Match by chance, every `count`-th time."""
-    return _meta(_Meta.RANDOM) + _compare(struct.pack(">I", (1 << 32) // count), operation=_LESS)
+    return by_chance(1 / count)
+
+
+def by_chance(share: float) -> bytes:
+    """Match a share of packets, more than 0 and less than 1, by the kernel's dice."""
+    below = min((1 << 32) - 1, max(1, int(share * (1 << 32))))
+    return _meta(_Meta.RANDOM) + _compare(struct.pack(">I", below), operation=_LESS)
+
+
+def counter() -> bytes:
+    """Count what comes so far in the rule."""
+    return _expression("counter")
+
+
+def drop() -> bytes:
+    """Let the packet vanish."""
+    return _verdict(_DROP)
 
 
 def leave() -> bytes:
@@ -144,8 +169,17 @@ def table(name: str) -> Message:
 def base_chain(table_name: str, name: str, hook: Hook) -> Message:
     """Make a chain that the kernel calls for the first packet of every connection."""
     priority = _SRCNAT if hook is Hook.POSTROUTING else _DSTNAT
+    return _hooked_chain(table_name, name, hook, priority, "nat")
+
+
+def filter_chain(table_name: str, name: str, hook: Hook, priority: int) -> Message:
+    """Make a chain that the kernel calls for every packet."""
+    return _hooked_chain(table_name, name, hook, priority, "filter")
+
+
+def _hooked_chain(table_name: str, name: str, hook: Hook, priority: int, kind: str) -> Message:
     where = nested(4, network(1, hook), attribute(2, struct.pack(">i", priority)))
-    body = text(1, table_name) + text(3, name) + where + text(7, "nat")
+    body = text(1, table_name) + text(3, name) + where + text(7, kind)
     return _message(_NEW_CHAIN, netlink.CREATE, body, f"chain {name}")
 
 
@@ -171,11 +205,11 @@ def rule(table_name: str, name: str, expressions: Rule) -> Message:
 
 
 def _message(kind: int, flags: int, body: bytes, label: str) -> Message:
-    return Message(_SUBSYSTEM << 8 | kind, flags, struct.pack(">BBH", socket.AF_INET, 0, 0) + body, label)
+    return Message(SUBSYSTEM << 8 | kind, flags, struct.pack(">BBH", socket.AF_INET, 0, 0) + body, label)
 
 
 def _bracket(kind: int) -> Message:
-    return Message(kind, 0, struct.pack(">BBH", 0, 0, _SUBSYSTEM), "transaction")
+    return Message(kind, 0, struct.pack(">BBH", 0, 0, SUBSYSTEM), "transaction")
 
 
 def _expression(name: str, *attributes: bytes) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 from meshtest.runtime.base import Action, Part
 from meshtest.runtime.netns import files, starting
+from meshtest.runtime.netns.fault_operations import FaultOperations
+from meshtest.runtime.netns.pending import Pending
 from meshtest.runtime.netns.processes import execute
 from meshtest.runtime.netns.site import roles_of
 from meshtest.runtime.netns.supervisor import CONTROL_PLANE, DRIVER
@@ -23,30 +24,6 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 Request = dict[str, Any]
 _GRACE = 5.0
-_NEVER = float("inf")
-
-
-class Pending:
-    """A request that waits: `done` gives the answer once there is one; `late` is called at the deadline."""
-
-    def __init__(
-        self,
-        done: Callable[[], Answer | None],
-        *,
-        within: float = _NEVER,
-        late: Callable[[], None] | None = None,
-    ) -> None:
-        self.ticket = 0
-        self.deadline = time.monotonic() + within
-        self._done = done
-        self._late = late
-
-    def poll(self) -> Answer | None:
-        """Ask for the answer."""
-        if self._late is not None and time.monotonic() >= self.deadline:
-            late, self._late, self.deadline = self._late, None, _NEVER
-            late()
-        return self._done()
 
 
 class Operations:
@@ -54,6 +31,7 @@ class Operations:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._faults = FaultOperations(site)
 
     def begin(self, request: Request) -> Pending:
         """Start to work on a request."""
@@ -67,6 +45,7 @@ class Operations:
             "execute": self._execute,
             "logs": self._logs,
             "state": self._state,
+            **self._faults.operations,
         }
         return operations[request["op"]](request)
 

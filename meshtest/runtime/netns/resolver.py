@@ -1,19 +1,24 @@
 """The cluster's DNS: answers what the zone says, at once, and NXDOMAIN for everything else.
 
-Runs as a role beside the router; the supervisor sends it `zone` frames.
+Runs as a role beside the router; the supervisor sends it `zone` frames, and `faults` frames for wrong answers.
 """
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import itertools
 import random
 import selectors
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 import dnslib
 
 from meshtest.runtime.netns.links import RESOLVER
+from meshtest.runtime.netns.name_faults import NameFaults
 from meshtest.runtime.netns.stream import FrameSocket
 
 if TYPE_CHECKING:
@@ -60,8 +65,10 @@ class Zone:
                 reply.add_answer(dnslib.RR(name, dnslib.QTYPE.A, rdata=dnslib.A(value), ttl=_TTL))
 
 
-def respond(zone: Zone, raw: bytes, *, stream: bool) -> bytes | None:
-    """The reply to a message as it came; None to what is none."""
+def respond(
+    zone: Zone, raw: bytes, *, stream: bool, faults: NameFaults | None = None, source: str = ""
+) -> tuple[bytes, float] | None:
+    """The reply to a message as it came, and by how many seconds it is to be late; None to what is none."""
     try:
         question = dnslib.DNSRecord.parse(raw)
         if not question.questions:
@@ -69,13 +76,14 @@ def respond(zone: Zone, raw: bytes, *, stream: bool) -> bytes | None:
     except dnslib.DNSError:
         return None
     reply = zone.answer(question)
+    late = faults.apply(question, source, reply) if faults else 0.0
     packed: bytes = reply.pack()
     limit = max(
         [_UDP_SIZE, *(int(extra.edns_len) for extra in question.ar if extra.rtype == dnslib.QTYPE.OPT)]
     )
     if not stream and len(packed) > limit:
         packed = reply.truncate().pack()
-    return packed
+    return packed, late
 
 
 class Server:
@@ -84,6 +92,10 @@ class Server:
     def __init__(self, control: FrameSocket, address: tuple[str, int]) -> None:
         self._control = control
         self._zone = Zone({}, random.Random())  # noqa: S311 - spreads load, guards nothing
+        self._faults = NameFaults()
+        self._late: list[tuple[float, int, Callable[[], object]]] = []
+        """When, a number to keep the order, and how a reply that has to wait goes out."""
+        self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
         self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._datagrams.bind(address)
@@ -97,7 +109,7 @@ class Server:
         """Answer until the supervisor hangs up."""
         self._on(self._control.socket, lambda: None)
         while True:
-            ready = self._selector.select()
+            ready = self._selector.select(self._pause())
             # A new zone holds for every question that comes after the supervisor sent it.
             if not self._control.receive():
                 return
@@ -105,40 +117,63 @@ class Server:
                 self._obey(frame)
             for key, _ in ready:
                 key.data()
+            self._send_late()
+
+    def _pause(self) -> float | None:
+        return max(0.0, self._late[0][0] - time.monotonic()) if self._late else None
+
+    def _send_late(self) -> None:
+        while self._late and self._late[0][0] <= time.monotonic():
+            self._send(heapq.heappop(self._late)[2])
+
+    def _reply(self, reply: tuple[bytes, float] | None, send: Callable[[bytes], object]) -> None:
+        if reply is None:
+            return
+        packed, late = reply
+        if late:
+            due = time.monotonic() + late
+            heapq.heappush(self._late, (due, next(self._numbers), lambda: send(packed)))
+        else:
+            self._send(lambda: send(packed))
+
+    def _send(self, act: Callable[[], object]) -> None:
+        with contextlib.suppress(OSError):  # whoever asked has gone, or the network is faulty on purpose
+            act()
 
     def _on(self, sock: socket.socket, act: Callable[[], None]) -> None:
         self._selector.register(sock, selectors.EVENT_READ, act)
 
     def _obey(self, frame: dict[str, Any]) -> None:
-        self._zone = Zone(frame["zone"], random.Random())  # noqa: S311 - as above
-        self._control.send({"id": frame["id"]})
+        if "zone" in frame:
+            self._zone = Zone(frame["zone"], random.Random())  # noqa: S311 - as above
+        if "faults" in frame:
+            self._faults.replace(frame["faults"])
+        self._control.send({"id": frame["id"], "hits": dict(self._faults.hits)})
 
     def _datagram(self) -> None:
         try:
             raw, peer = self._datagrams.recvfrom(65535)
         except OSError:
             return  # an earlier reply that nobody wanted
-        reply = respond(self._zone, raw, stream=False)
-        if reply is not None:
-            self._datagrams.sendto(reply, peer)
+        reply = respond(self._zone, raw, stream=False, faults=self._faults, source=peer[0])
+        self._reply(reply, lambda packed: self._datagrams.sendto(packed, peer))
 
     def _accept(self) -> None:
-        sock, _ = self._listener.accept()
+        sock, peer = self._listener.accept()
         sock.settimeout(0)
         buffer = bytearray()
-        self._on(sock, lambda: self._stream(sock, buffer))
+        self._on(sock, lambda: self._stream(sock, peer[0], buffer))
 
-    def _stream(self, sock: socket.socket, buffer: bytearray) -> None:
+    def _stream(self, sock: socket.socket, source: str, buffer: bytearray) -> None:
         try:
             found = sock.recv(65535)
-            buffer += found
-            while len(buffer) >= 2 and len(buffer) >= (end := 2 + struct.unpack_from(">H", buffer)[0]):
-                reply = respond(self._zone, bytes(buffer[2:end]), stream=True)
-                del buffer[:end]
-                if reply is not None:
-                    sock.sendall(struct.pack(">H", len(reply)) + reply)
         except OSError:
             found = b""
+        buffer += found
+        while len(buffer) >= 2 and len(buffer) >= (end := 2 + struct.unpack_from(">H", buffer)[0]):
+            reply = respond(self._zone, bytes(buffer[2:end]), stream=True, faults=self._faults, source=source)
+            del buffer[:end]
+            self._reply(reply, lambda packed: sock.sendall(struct.pack(">H", len(packed)) + packed))
         if not found:
             self._selector.unregister(sock)
             sock.close()

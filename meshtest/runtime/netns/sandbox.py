@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from meshtest.wire import Channel, RemoteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from meshtest.runtime.base import Action, NetworkPlan, Part, PodPlan, Role, SandboxPlan
+    from meshtest.runtime.base import Action, Lost, NameFault, NetworkPlan, Part, PodPlan, Role, SandboxPlan
     from meshtest.wire import Frame
 
 _SLACK = 10.0
@@ -198,6 +198,31 @@ class NetnsSandbox:
         """Run a program inside a pod's namespaces to its end."""
         answer = self._ask("execute", timeout + _SLACK, pod=pod, argv=list(argv), within=timeout)
         return Completed(returncode=answer["returncode"], stdout=answer["stdout"], stderr=answer["stderr"])
+
+    def lose(self, name: str, lost: Sequence[Lost]) -> None:
+        """Have packets vanish from now on, also those of connections that exist."""
+        self._ask("lose", _SLACK, name=name, lost=[asdict(one) for one in lost])
+
+    def lost(self, name: str) -> int:
+        """How many packets have vanished so."""
+        return int(self._ask("lost", _SLACK, name=name)["packets"])
+
+    def restore(self, name: str) -> int:
+        """Let packets through again and return how many have vanished."""
+        return int(self._ask("restore", _SLACK, name=name)["packets"])
+
+    def misname(self, name: str, fault: NameFault | None) -> None:
+        """Have the resolver answer wrongly from now on, or rightly again."""
+        self._ask("misname", _SLACK, name=name, fault=None if fault is None else asdict(fault))
+
+    def misnamed(self, name: str) -> int:
+        """How many queries have been answered so."""
+        return int(self._ask("misnamed", _SLACK, name=name)["queries"])
+
+    def rules(self) -> dict[str, list[str]]:
+        """Every nftables chain and rule, of the router (under "") and of each pod, without counters."""
+        found: dict[str, list[str]] = self._ask("rules", _SLACK)["rules"]
+        return found
 
     def logs(self, pod: str, part: Part) -> str:
         """The last lines that a half of a pod wrote."""

@@ -54,7 +54,7 @@ class Site:
         self.timings = timings
         self.listening = False
         self._descriptors = descriptors
-        self._home = Namespaces()
+        self.home = Namespaces()
         self._router: Router | None = None
         self._resolver: FrameSocket | None = None
         self._roles: dict[str, dict[str, Any]] = {}
@@ -62,6 +62,9 @@ class Site:
         self._envoy: tuple[str, int] = ("", 1)
         self._numbers = iter(range(1 << 16))
         self._zone: dict[str, Any] = {}
+        self.name_faults: dict[str, dict[str, Any]] = {}
+        """What the resolver answers wrongly on purpose, by fault, in the order of injection."""
+        self.name_hits: dict[str, int] = {}
         self._zones_sent = 0
         self._zones_known = 0
 
@@ -130,16 +133,26 @@ class Site:
 
     def _tell_resolver(self, resolver: FrameSocket) -> None:
         self._zones_sent += 1
-        resolver.send({"id": self._zones_sent, "op": "zone", "zone": self._zone})
+        faults = list(self.name_faults.values())
+        resolver.send({"id": self._zones_sent, "op": "zone", "zone": self._zone, "faults": faults})
+
+    def tell_name_faults(self) -> None:
+        """Have the resolver answer by `name_faults`, and say how many queries each has met."""
+        if self._resolver is None:
+            raise Refused("the sandbox has not been started")
+        self._zones_sent += 1
+        faults = list(self.name_faults.values())
+        self._resolver.send({"id": self._zones_sent, "op": "faults", "faults": faults})
 
     @property
     def names_known(self) -> bool:
         """Whether the resolver answers by the names that it was given last."""
         return self._zones_known == self._zones_sent
 
-    def zone_known(self, number: int) -> None:
-        """The resolver answers by a zone from now on."""
+    def zone_known(self, number: int, hits: dict[str, int]) -> None:
+        """The resolver answers by a zone from now on; so many queries have met each fault."""
         self._zones_known = number
+        self.name_hits |= hits  # one that was started again counts only those it met itself
 
     def ended(self, pid: int, status: int) -> Process | None:
         """Note the end of a child; returns it if nobody asked for it."""
@@ -169,7 +182,7 @@ class Site:
 
     def make_pods(self, found: list[dict[str, Any]]) -> list[Pod]:
         """Make pods with their network; their sidecars start as soon as the control plane listens."""
-        pods = [Pod(PodPlace(spec.pod_from_json(one), next(self._numbers), self._home)) for one in found]
+        pods = [Pod(PodPlace(spec.pod_from_json(one), next(self._numbers), self.home)) for one in found]
         self.pods.update({pod.place.spec.key: pod for pod in pods})
         self.tell_router()
         for pod in pods:
@@ -213,7 +226,7 @@ class Site:
 
     def start_application(self, pod: Pod, application: Role | Command) -> Process:
         """Start a pod's application."""
-        process, probe = starting.start_application(self.forker, pod.place, application, self._home)
+        process, probe = starting.start_application(self.forker, pod.place, application, self.home)
         pod.parts[Part.APPLICATION] = self.table.add(process, probe)
         return process
 

@@ -22,7 +22,9 @@ NAMES = {
 def ask(name: str, kind: str = "A", *, stream: bool = True) -> Any:
     reply = respond(Zone(NAMES, RNG), dnslib.DNSRecord.question(name, kind).pack(), stream=stream)
     assert reply is not None
-    return dnslib.DNSRecord.parse(reply)
+    packed, late = reply
+    assert late == 0
+    return dnslib.DNSRecord.parse(packed)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def failing_control_plane(config: dict[str, Any], sock: socket.socket) -> int:
 
 def driver(config: dict[str, Any], sock: socket.socket) -> int:
     del config
-    return _serve(sock, {"connect": _connect, "exchange": _exchange, "resolve": _resolve, "ls": _ls})
+    return _serve(sock, {"connect": _connect, "exchange": _exchange, "resolve": _resolve, "ls": _ls} | _talk())
 
 
 def echo(config: dict[str, Any], sock: socket.socket | None) -> int:
@@ -51,6 +51,13 @@ def echo(config: dict[str, Any], sock: socket.socket | None) -> int:
         while True:
             _, peer = datagrams.recvfrom(1024)
             datagrams.sendto(f"{config['name']} {peer[0]}".encode(), peer)
+    parrot = socket.create_server(("", config["port"] + 1))
+    if os.fork() == 0:
+        while True:
+            connection, _ = parrot.accept()
+            with connection:
+                while found := connection.recv(1024):
+                    connection.sendall(found)
     os.write(config["ready_fd"], b"\n")
     sys.stdout.write(f"{config['name']} listens\n")
     while True:
@@ -113,9 +120,26 @@ def _connect(header: dict[str, Any]) -> dict[str, Any]:
         return {"answer": answer.strip(), "original": original.hex()}
 
 
+def _talk() -> dict[str, Any]:
+    """A connection that stays open from one request to the next."""
+    held: list[socket.socket] = []
+
+    def open_(header: dict[str, Any]) -> dict[str, Any]:
+        held.append(_socket_in(header["pod"], socket.SOCK_STREAM))
+        held[-1].settimeout(1)
+        held[-1].connect((header["ip"], header["port"]))
+        return {}
+
+    def say(header: dict[str, Any]) -> dict[str, Any]:
+        held[-1].sendall(header["text"].encode())
+        return {"answer": held[-1].recv(1024).decode()}
+
+    return {"open": open_, "say": say}
+
+
 def _exchange(header: dict[str, Any]) -> dict[str, Any]:
     with _socket_in(header["pod"], socket.SOCK_DGRAM) as sock:
-        sock.settimeout(3)
+        sock.settimeout(header.get("within", 3))
         sock.sendto(b"?", (header["ip"], header["port"]))
         answer, peer = sock.recvfrom(1024)
         return {"answer": answer.decode(), "peer": peer[0]}
