@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshtest.envoy import decorate, sds
+from meshtest.envoy import decorate, distort, identities, sds
 from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
 from meshtest.envoy.dump import to_json
+from meshtest.envoy.endpoints import changed_swaps, endpoints, reassigned, swapped, without_endpoints
 from meshtest.envoy.faults_filter import script, script_path
+from meshtest.envoy.holding import Hold, Holds
 from meshtest.envoy.live import Envoy
-from meshtest.envoy.pki import Authorities, Signer
+from meshtest.envoy.pki import Authorities
 from meshtest.envoy.resources import Changes, Resource
 from meshtest.errors import RuntimeFailure
 
@@ -38,20 +40,28 @@ class ControlPlane:
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
         self._authorities = Authorities(seed)
-        self._identities: dict[str, str] = {}
+        self._identities = identities.Identities(self.secrets, self._authorities)
+        self._holds = Holds()
         self._decorator = decorate.Decorator()
         self._envoys: dict[str, Envoy] = {}
         self._updating = asyncio.Lock()
-        self.secrets.put(sds.EVERYBODY, sds.ROOT, sds.root_secret(sds.ROOT, self._authorities.mesh.root))
 
     async def handle(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """Answer one request."""
         operations: Mapping[str, Operation] = {
             "proxies": self._proxies,
             "update": self._update,
+            "edges": self._edges,
+            "endpoints": self._endpoints,
             "ready": self._ready,
             "secrets": self._secrets,
             "identity": self._identity,
+            "rotation": self._rotation,
+            "hold": self._hold,
+            "release": self._release,
+            "poison": self._poison,
+            "withhold": self._withhold,
+            "told": self._told,
             "issue": self._issue,
             "admin": self._admin,
             "dump": self._dump,
@@ -63,7 +73,7 @@ class ControlPlane:
             self._meet(told)
         for node in frame.header.get("remove", ()):
             self.proxies.by_id.pop(node, None)
-            self._identities.pop(node, None)
+            self._identities.forget(node)
             if envoy := self._envoys.pop(node, None):
                 envoy.close()
         self.proxies.arrived.notify()
@@ -82,9 +92,7 @@ class ControlPlane:
             for owner, name in self.secrets.by_name:
                 if owner == sds.EVERYBODY:
                     self._offer(node, name)
-        if self._identities.get(node) != identity:
-            self._identities[node] = identity
-            self._certify(node, identity)
+        self._identities.meet(node, identity)
 
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         begun = time.perf_counter()
@@ -92,6 +100,7 @@ class ControlPlane:
         skipped = set(frame.header.get("skip", ()))
         async with self._updating:
             changed = self._take(frame.header["proxies"], frame.payload)
+            self._let_through_later()
             decorated = time.perf_counter()
             live = {node: found for node, found in changed.items() if node not in skipped}
             acked = await self._deliver(live, deadline, bystanders=set(self._envoys) - skipped)
@@ -99,8 +108,9 @@ class ControlPlane:
         times = {"decorate": (decorated - begun) * 1e3, "live": (ended - decorated) * 1e3}
         return {"acked": acked, "ms": {key: round(value, 2) for key, value in times.items()}}, b""
 
-    def _take(self, told: Mapping[str, Any], payload: bytes) -> dict[str, Changes]:
+    def _take(self, told: Mapping[str, Any], payload: bytes, past: Hold | None = None) -> dict[str, Changes]:
         """Decorate what is new; the changes of every proxy named, empty ones of new proxies included."""
+        told = self._holds.sift(dict(told), payload, self.proxies.by_id, past)
         blobs: dict[tuple[int, int], bytes] = {}
         changed: dict[str, Changes] = {}
         for node, change in told.items():
@@ -113,12 +123,17 @@ class ControlPlane:
                 raw = blobs.get(place) or blobs.setdefault(place, payload[offset : offset + size])
                 known = proxy.resources.get(kind, {}).get(name)
                 if known is None or known.raw != raw:
-                    value = self._decorator.decorate(kind, raw, proxy.context)
+                    value = self._decorated(kind, raw, proxy)
+                    value = swapped(value, proxy.swaps) if kind == "EDS" else value
                     fresh.setdefault(kind, {})[name] = Resource.of(raw, value)
             changes = apply_changes(proxy, fresh, (tuple(pair) for pair in change.get("removed", ())))
             if changes or not proxy.primed:
                 changed[node] = changes
         return changed
+
+    def _decorated(self, kind: str, raw: bytes, proxy: Proxy) -> bytes:
+        value = self._decorator.decorate(kind, raw, proxy.context)
+        return distort.refusable(kind, value) if proxy.poisoned else value
 
     async def _deliver(self, changed: Mapping[str, Changes], deadline: float, *, bystanders: set[str]) -> int:
         """Bring every change to its Envoy; all of them have finished or failed when this returns."""
@@ -146,11 +161,41 @@ class ControlPlane:
                 proxy.primed = True
                 await envoy.start(deadline)
         except Rejected as exc:
+            if proxy.poisoned:  # as it shall
+                proxy.refused += len(exc.refusals)
+                proxy.refusals.clear()
+                return
             raise Rejected(await envoy.explained(exc.refusals)) from exc
         except (RuntimeFailure, TimeoutError) as exc:
             missing = self.secrets.missing(node)
             hint = f"; nobody has given the secrets {', '.join(missing)}" if missing else ""
             raise RuntimeFailure(f"{exc or proxy.context.pod + ': timed out'}{hint}") from exc
+
+    async def _edges(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Which endpoints among these addresses proxies send to; of those that have none, what else they have."""
+        found: dict[str, dict[str, list[str]]] = {}
+        others: dict[str, dict[str, str]] = {}
+        for node in frame.header["proxies"]:
+            known = self.proxies.by_id[node].resources
+            found[node] = endpoints(known.get("EDS", {}), frame.header["ips"])
+            if not found[node]:
+                others[node] = without_endpoints(known.get("CDS", {}))
+        return {"found": found, "others": others}, b""
+
+    async def _endpoints(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Have proxies reach endpoints elsewhere (`swap`), and no longer by some of those addresses (`release`)."""
+        deadline = _deadline(frame)
+        changed: dict[str, Changes] = {}
+        swap, release = frame.header.get("swap", {}), frame.header.get("release", {})
+        async with self._updating:
+            for node in swap.keys() | release.keys():
+                if proxy := self.proxies.by_id.get(node):
+                    proxy.swaps = changed_swaps(proxy.swaps, swap.get(node, {}), release.get(node, ()))
+                    fresh = {"EDS": reassigned(proxy.resources.get("EDS", {}), proxy.swaps)}
+                    changed[node] = apply_changes(proxy, fresh, ())
+            live = {node: changes for node, changes in changed.items() if self.proxies.by_id[node].stream}
+            await self._deliver(live, deadline, bystanders=set())
+        return {"changed": sorted(node for node, changes in changed.items() if changes)}, b""
 
     async def _ready(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """Wait until Envoys that were started again have everything and take requests."""
@@ -187,37 +232,142 @@ class ControlPlane:
             self.proxies.by_id[node].resources.setdefault("SDS", {})[name] = secret
 
     async def _identity(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Have a proxy show another certificate, trust another root or speak other TLS; `reset` ends all of it."""
         header = frame.header
         node = str(header["proxy"])
         deadline = _deadline(frame)
+        context = self.proxies.by_id[node].context
         if header.get("reset"):
-            self._certify(node, self._identities[node])
+            self._identities.reset(node)
+            limits = None
         else:
-            self._certify(node, str(header.get("spiffe") or self._identities[node]), **_terms(header))
-        if not await self.secrets.signal.until(lambda: self.secrets.delivered(node, sds.IDENTITY), deadline):
+            self._identities.certify(node, str(header.get("spiffe", "")), **identities.terms(header))
+            if header.get("root"):
+                self._identities.distrust(node)
+            limits = distort.Limits.of(header["tls"]) if "tls" in header else context.limits
+        if not await self._identities.delivered(node, deadline):
             raise RuntimeFailure(f"{node} has not acknowledged its new certificate")
         if header.get("reconnect", True):
             async with self._updating:
-                await self._reconnect(node, deadline)
+                await self._reconnect(node, limits, deadline)
         return {}, b""
 
-    async def _reconnect(self, node: str, deadline: float) -> None:
+    async def _rotation(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Rotate a proxy's certificate from now on (`every` and `lifetime`, seconds); how often that has happened."""
+        header = frame.header
+        node = str(header["proxy"])
+        if "every" in header:
+            self._identities.rotate(node, float(header["every"]), float(header["lifetime"]))
+        return {"count": self._identities.rotated(node)}, b""
+
+    async def _reconnect(self, node: str, limits: distort.Limits | None, deadline: float) -> None:
         """Have an Envoy open every mesh connection anew: pooled ones belong to the old certificate."""
         proxy = self.proxies.by_id[node]
-        proxy.context = decorate.next_generation(proxy.context)
+        proxy.context = decorate.next_generation(proxy.context, limits)
+        await self._redecorate(node, ("CDS", "LDS"), deadline)
+
+    async def _redecorate(self, node: str, kinds: Iterable[str], deadline: float) -> None:
+        """Send a proxy again what it has, as it is to look now."""
+        proxy = self.proxies.by_id[node]
         fresh: dict[str, dict[str, Resource]] = {}
-        for kind in ("CDS", "LDS"):
+        for kind in kinds:
             for name, known in proxy.resources.get(kind, {}).items():
-                value = self._decorator.decorate(kind, known.raw, proxy.context)
-                fresh.setdefault(kind, {})[name] = Resource.of(known.raw, value)
+                fresh.setdefault(kind, {})[name] = Resource.of(
+                    known.raw, self._decorated(kind, known.raw, proxy)
+                )
         changes = apply_changes(proxy, fresh, ())
         if proxy.primed and proxy.stream is not None:
             await self._deliver({node: changes}, deadline, bystanders=set(self._envoys))
 
+    async def _hold(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Keep pushes back from some proxies, for a fault with this id."""
+        header = frame.header
+        self._holds.by_id[str(header["fault"])] = Hold(
+            nodes=frozenset(header["proxies"]),
+            kinds=frozenset(header.get("kinds", ())),
+            delay=header.get("delay"),
+        )
+        return {}, b""
+
+    def _let_through_later(self) -> None:
+        """Have what was just kept for a while pass when its time has come."""
+        for hold in self._holds.by_id.values():
+            if hold.delay is not None and len(hold.kept) > len(hold.late):
+                hold.late.add(asyncio.create_task(self._let_through_late(hold, hold.delay)))
+
+    async def _let_through_late(self, hold: Hold, delay: float) -> None:
+        await asyncio.sleep(delay)  # the fault itself
+        async with self._updating:
+            if hold.kept:
+                await self._let_through(hold, 1, asyncio.get_running_loop().time() + _PUSH_TIMEOUT)
+
+    async def _let_through(self, hold: Hold, number: int, deadline: float) -> None:
+        """Take in the first so many of the updates that were kept."""
+        batches, hold.kept[:number] = hold.kept[:number], []
+        for told, payload in batches:
+            changed = self._take({n: c for n, c in told.items() if n in self._envoys}, payload, past=hold)
+            await self._deliver(changed, deadline, bystanders=set(self._envoys))
+
+    async def _release(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """End a hold; returns when what it kept is live."""
+        deadline = _deadline(frame)
+        hold = self._holds.by_id.pop(str(frame.header["fault"]), None)
+        if hold is None:
+            return {"hits": 0}, b""
+        for task in hold.late:
+            task.cancel()
+        results = await asyncio.gather(*hold.late, return_exceptions=True)
+        async with self._updating:
+            await self._let_through(hold, len(hold.kept), deadline)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return {"hits": hold.hits}, b""
+
+    async def _poison(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Have everything that is sent to proxies be refused, or (`on` false) mend it again."""
+        deadline = _deadline(frame)
+        refused = 0
+        async with self._updating:
+            for node in frame.header["proxies"]:
+                if (proxy := self.proxies.by_id.get(node)) is None:
+                    continue
+                proxy.poisoned = bool(frame.header["on"])
+                proxy.refused = 0 if proxy.poisoned else proxy.refused
+                await self._redecorate(node, ("LDS", "RDS", "CDS"), deadline)
+                refused += proxy.refused
+        return {"hits": refused}, b""
+
+    async def _withhold(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Answer these proxies no more when they ask for certificates, or (`on` false) answer them again."""
+        deadline = _deadline(frame)
+        nodes = set(frame.header["proxies"])
+        if frame.header["on"]:
+            self.secrets.withheld |= nodes
+            return {"hits": 0}, b""
+        self.secrets.answer_again(nodes)
+        for node in nodes & self._envoys.keys():
+            if self.proxies.by_id[node].stream is not None:
+                await self._catch_up(node, deadline)
+        return {}, b""
+
+    async def _told(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """What faults of the control plane have touched so far, and who is connected."""
+        hold = self._holds.by_id.get(str(frame.header.get("fault", "")))
+        nodes = frame.header.get("proxies", ())
+        known = [self.proxies.by_id[node] for node in nodes if node in self.proxies.by_id]
+        return {
+            "held": hold.hits if hold else 0,
+            "refused": sum(proxy.refused for proxy in known),
+            "withheld": sum(self.secrets.unanswered.get(node, 0) for node in nodes),
+            "connected": [node for node, proxy in self.proxies.by_id.items() if proxy.stream is not None],
+            "secrets": sorted(self.secrets.watching(sds.IDENTITY)),
+        }, b""
+
     async def _issue(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
         issued = self._authorities.issue(
-            str(header["spiffe"]), dns=tuple(header.get("dns", ())), **_terms(header)
+            str(header["spiffe"]), dns=tuple(header.get("dns", ())), **identities.terms(header)
         )
         return {"cert": issued.certificate, "key": issued.key, "ca": issued.root}, b""
 
@@ -244,11 +394,6 @@ class ControlPlane:
         }
         return {}, json.dumps(dumped).encode()
 
-    def _certify(self, node: str, spiffe: str, **terms: Any) -> None:
-        issued = self._authorities.issue(spiffe, **terms)
-        secret = sds.identity_secret(sds.IDENTITY, issued.certificate, issued.key)
-        self.secrets.put(node, sds.IDENTITY, secret)
-
 
 def _deadline(frame: Frame) -> float:
     return asyncio.get_running_loop().time() + float(frame.header.get("within", _PUSH_TIMEOUT))
@@ -266,11 +411,3 @@ async def _all(work: Iterable[Awaitable[None]]) -> None:
             raise failure
     if failures:
         raise RuntimeFailure("\n".join(str(failure) for failure in failures))
-
-
-def _terms(header: Mapping[str, Any]) -> dict[str, Any]:
-    """How an unusual certificate differs."""
-    terms: dict[str, Any] = {key: float(header[key]) for key in ("not_before", "not_after") if key in header}
-    if "ca" in header:
-        terms["signer"] = Signer(header["ca"])
-    return terms
