@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from meshtest.scenario.bounds import TextMatch, text_match
 from meshtest.scenario.fault_control_plane import CONTROL_PLANE_FAULTS, MAY_MEAN_ALL
 from meshtest.scenario.fault_identity import IDENTITY_FAULTS
+from meshtest.scenario.fault_name import NAME_FAULTS
+from meshtest.scenario.fault_packet import PACKET_FAULTS
+from meshtest.scenario.fault_workload import WORKLOAD_FAULTS
 from meshtest.scenario.fields import Key, Shape, key, list_of, mapping_of, record
 from meshtest.scenario.items import items_schema, read_item
 from meshtest.scenario.scalars import duration, grpc_status, integer, percentage, slug, text
@@ -72,6 +75,9 @@ FAULTS: Mapping[str, Shape[Any]] = {
     ),
     **IDENTITY_FAULTS,
     **CONTROL_PLANE_FAULTS,
+    **PACKET_FAULTS,
+    **WORKLOAD_FAULTS,
+    **NAME_FAULTS,
 }
 
 
@@ -133,9 +139,9 @@ REQUEST_KINDS = frozenset({"abort", "delay", "responseRate"})
 """The kinds that are a matter of single requests."""
 REQUEST_KEYS = ("match", "percentage", "attempts", "first")
 """The shared keys that choose requests; for every other kind they would mean nothing."""
-NEEDS_NO_PLACE: frozenset[str] = MAY_MEAN_ALL
+NEEDS_NO_PLACE: frozenset[str] = MAY_MEAN_ALL | NAME_FAULTS.keys()
 """The kinds that may stand without `to:`."""
-KNOWS_NO_CALLER: frozenset[str] = frozenset({*IDENTITY_FAULTS, *CONTROL_PLANE_FAULTS})
+KNOWS_NO_CALLER: frozenset[str] = frozenset({*IDENTITY_FAULTS, *CONTROL_PLANE_FAULTS, *WORKLOAD_FAULTS})
 """The kinds that hit a workload whoever calls it, so that `from:` would mean nothing."""
 
 
@@ -193,6 +199,10 @@ def _read_fault(value: Any, spot: Spot) -> FaultSpec:
     if kind not in REQUEST_KINDS:
         _is_no_matter_of_requests(kind, shared, spot)
     _has_this_place(kind, shared, spot)
+    if kind == "dns" and "to" not in shared and not action.host:
+        raise spot.error("names no name", expected="to with a Service, or host under dns")
+    if "until" in shared and (shared.get("during") or During()).lasts is not None:
+        raise spot.key("until").error("until and during.for both say when it ends", expected="one of them")
     if shared.get("percentage") == 0:
         raise spot.key("percentage").error("0% meets no request", expected="more than 0%")
     return FaultSpec(kind=kind, action=action, location=spot.location, **shared)
