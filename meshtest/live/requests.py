@@ -64,7 +64,7 @@ def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
     )
     pairs: list[tuple[str, str]] = []
     for name, value in items:
-        values = [value] if isinstance(value, str) else list(value)
+        values = value if isinstance(value, (list, tuple)) else [value]
         pairs.extend((str(name), str(one)) for one in values)
     return tuple(pairs)
 
@@ -101,8 +101,8 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
     if tls is True:
         return ClientTls()
     fields = dict(tls)
-    if "alpn" in fields:
-        alpn = fields["alpn"]
+    alpn = fields.get("alpn")
+    if alpn is not None:
         fields["alpn"] = (alpn,) if isinstance(alpn, str) else tuple(alpn)  # type: ignore[arg-type]  # user's value
     try:
         return ClientTls(**fields)  # type: ignore[arg-type]  # wrong names are caught just below
@@ -128,7 +128,7 @@ def plain_request(url: str, fields: Mapping[str, Any]) -> Request:
                 nearest=nearest(name, known),
             )
     given = dict(fields)
-    body = given.get("body", b"")
+    body = given.get("body") or b""
     given["body"] = body.encode() if isinstance(body, str) else body
     given["headers"] = header_pairs(given.get("headers"))
     given["protocol"] = protocol_of(url, given.get("protocol"))

@@ -42,7 +42,8 @@ class TlsSpec:
     """The caller's own TLS, apart from the mesh's."""
 
     server_name: str | None = None
-    alpn: tuple[str, ...] = ()
+    alpn: tuple[str, ...] | None = None
+    """None: what the protocol needs; empty: none is offered."""
     identity: str = ""
     """A SPIFFE identity whose certificate, signed by the mesh's CA, it presents."""
     min_version: str = ""

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meshtest import faults
+from meshtest.errors import ScenarioError
+from meshtest.faults.places import callees, callers
+
+if TYPE_CHECKING:
+    from meshtest.mesh.model import MeshModel
+
+
+@pytest.mark.parametrize(
+    ("to", "found"),
+    [
+        ("reviews-v1", ("default/reviews-v1",)),
+        ("reviews", ("default/reviews-v1", "default/reviews-v2")),
+        ("default/reviews", ("default/reviews-v1", "default/reviews-v2")),
+        ("reviews-v1-0", ("default/reviews-v1-0",)),
+        ("default/reviews-v1-0", ("default/reviews-v1-0",)),
+        (["reviews-v2", "reviews"], ("default/reviews-v2", "default/reviews-v1")),
+        ("*", ("*",)),
+        (["reviews", "*"], ("*",)),
+    ],
+    ids=[
+        "workload",
+        "service",
+        "service-with-namespace",
+        "pod",
+        "pod-with-namespace",
+        "several",
+        "all",
+        "all-and-one",
+    ],
+)
+def test_callees(model: MeshModel, to: str | list[str], found: tuple[str, ...]) -> None:
+    assert callees(faults.abort(to=to), model) == found
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("review-v1", "abort.to: no workload, service or pod 'review-v1' in the mesh; .*mean 'reviews-v1'?"),
+        ("legacy", "abort.to: 'legacy' has no sidecar, so nothing there can hold an HTTP fault"),
+        ("none", "abort.to: no workload, service or pod 'none'"),
+    ],
+    ids=["misspelt", "no-sidecar", "service-without-pods"],
+)
+def test_a_place_that_can_hold_no_fault_is_an_error_with_its_line(
+    model: MeshModel, to: str, message: str
+) -> None:
+    spec = faults.abort(to=to)
+    with pytest.raises(ScenarioError, match=message) as caught:
+        callees(spec, model)
+    assert str(caught.value).startswith(f"{__file__}:")
+
+
+def test_callers_are_identities(model: MeshModel) -> None:
+    assert callers(faults.abort(to="ratings", from_="reviews"), model) == (
+        "default/sa-reviews-v1",
+        "default/sa-reviews-v2",
+    )
+    assert callers(faults.abort(to="ratings"), model) == ()
+
+
+def test_an_unknown_caller_is_an_error(model: MeshModel) -> None:
+    with pytest.raises(ScenarioError, match=r"abort.from: no workload, service or pod 'nobody'"):
+        callers(faults.abort(to="ratings", from_="nobody"), model)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meshtest.errors import ScenarioError
+from meshtest.live.assembly import Applications, call_url, check_names, find_service
+
+if TYPE_CHECKING:
+    from meshtest.mesh.model import MeshModel
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "url"),
+    [
+        ("default", "ratings", "http://ratings:9080/"),
+        ("b", "ratings", "http://ratings:80/"),
+        ("a", "reviews", "http://reviews.default:9080/"),
+        ("default", "ratings.b", "http://ratings.b:80/"),
+        ("default", "ratings.b.svc.cluster.local", "http://ratings.b:80/"),
+        ("default", "none", "http://none:80/"),
+        ("default", "http://elsewhere:1/x", "http://elsewhere:1/x"),
+    ],
+    ids=["own", "own-namesake", "other-namespace", "named-namespace", "full-name", "no-port", "url"],
+)
+def test_a_call_becomes_a_url(model: MeshModel, namespace: str, name: str, url: str) -> None:
+    assert call_url(model, namespace, name) == url
+
+
+def test_a_call_to_nobody_is_an_error(model: MeshModel) -> None:
+    with pytest.raises(
+        ScenarioError, match=r"calls: no service 'review' in the mesh; .*did you mean 'reviews'?"
+    ):
+        call_url(model, "default", "review")
+
+
+def test_a_namespace_that_is_named_is_not_guessed(model: MeshModel) -> None:
+    assert find_service(model, "default", "reviews.b") is None
+
+
+@pytest.mark.parametrize("key", ["calls", "commands"])
+def test_applications_of_unknown_workloads_are_an_error(model: MeshModel, key: str) -> None:
+    with pytest.raises(
+        ScenarioError, match=f"{key}.rating: no workload or service 'rating' .*mean 'ratings'?"
+    ):
+        check_names(model, Applications(**{key: {"rating": ["x"]}}))
+
+
+def test_applications_are_named_by_workload_or_service(model: MeshModel) -> None:
+    check_names(
+        model, Applications(calls={"reviews": [], "default/reviews-v1": []}, commands={"legacy": ["x"]})
+    )

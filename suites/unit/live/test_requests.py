@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from meshtest.errors import ScenarioError
+from meshtest.live.requests import client_tls, find_caller, header_pairs, plain_request, protocol_of
+from meshtest.traffic.model import ClientTls, Protocol
+
+if TYPE_CHECKING:
+    from meshtest.mesh.model import MeshModel
+
+URL = "http://ratings:9080/"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("reviews-v2", "default/reviews-v2-0"),
+        ("reviews-v2-0", "default/reviews-v2-0"),
+        ("default/reviews-v2", "default/reviews-v2-0"),
+        ("default/reviews-v2-0", "default/reviews-v2-0"),
+        ("b/batch", "b/batch-0"),
+        ("legacy", "old/legacy-0"),
+        ("ratings-v1", "default/ratings-v1-0"),
+    ],
+)
+def test_a_caller_is_found_by_workload_or_pod(model: MeshModel, name: str, key: str) -> None:
+    assert find_caller(model, name).key == key
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("batch", "'batch' is in several namespaces; expected a/batch or b/batch"),
+        (
+            "review-v2",
+            "no workload 'review-v2' in the mesh; expected one of *; did you mean 'default/reviews-v2'?",
+        ),
+        ("a/reviews-v2", "no workload 'a/reviews-v2' in the mesh; *did you mean 'default/reviews-v2'?"),
+        ("", "no workload '' in the mesh; expected one of a/batch, *"),
+    ],
+    ids=["ambiguous", "misspelt", "other-namespace", "empty"],
+)
+def test_a_caller_that_is_not_there_is_an_error(model: MeshModel, name: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        find_caller(model, name)
+    pytest.LineMatcher([str(caught.value)]).fnmatch_lines([message])
+
+
+@pytest.mark.parametrize(
+    ("headers", "pairs"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"a": "1", "b": "2"}, (("a", "1"), ("b", "2"))),
+        ({"a": ["1", "2"]}, (("a", "1"), ("a", "2"))),
+        ([("a", "1"), ("b", "2"), ("a", "3")], (("a", "1"), ("b", "2"), ("a", "3"))),
+        ({"x-number": 5, "x-true": True}, (("x-number", "5"), ("x-true", "True"))),
+    ],
+    ids=["none", "empty", "mapping", "several-values", "pairs", "not-text"],
+)
+def test_headers_become_pairs_in_order(headers: Any, pairs: object) -> None:
+    assert header_pairs(headers) == pairs
+
+
+@pytest.mark.parametrize(
+    ("url", "protocol"),
+    [
+        ("http://a/", Protocol.HTTP),
+        ("https://a/", Protocol.HTTPS),
+        ("h2c://a/", Protocol.H2C),
+        ("grpc://a/", Protocol.GRPC),
+        ("tcp://a:1", Protocol.TCP),
+        ("tls://a:1", Protocol.TLS),
+        ("ws://a/", Protocol.WEBSOCKET),
+    ],
+)
+def test_the_scheme_says_the_protocol(url: str, protocol: Protocol) -> None:
+    assert protocol_of(url, None) is protocol
+
+
+def test_a_protocol_that_is_given_wins() -> None:
+    assert protocol_of("http://a/", "grpc") is Protocol.GRPC
+    assert protocol_of("http://a/", Protocol.H2C) is Protocol.H2C
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"url": "htp://a/"}, "url: unknown scheme in 'htp://a/'; expected one of *; did you mean 'http'?"),
+        ({"url": "reviews"}, "url: unknown scheme in 'reviews'; expected one of *"),
+        ({"protocol": "gprc"}, "protocol: unknown protocol 'gprc'; *; did you mean 'grpc'?"),
+        (
+            {"header": {}},
+            "unknown argument 'header'; expected some of method, headers, *; did you mean 'headers'?",
+        ),
+        ({"tls": {"server": "a"}}, "tls: unknown key 'server'; expected some of server_name, *"),
+    ],
+    ids=["scheme", "no-scheme", "protocol", "argument", "tls"],
+)
+def test_a_wrong_argument_is_an_error_with_the_nearest(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        plain_request(fields.pop("url", URL), fields)
+    pytest.LineMatcher([str(caught.value)]).fnmatch_lines([message])
+
+
+def test_a_request_takes_what_the_driver_needs() -> None:
+    request = plain_request(URL, {"headers": {"a": "1"}, "body": "grüße", "timeout": 2.0, "method": "POST"})
+    assert (request.url, request.method, request.timeout) == (URL, "POST", 2.0)
+    assert request.headers == (("a", "1"),)
+    assert request.body == "grüße".encode()
+    assert request.tls is None
+
+
+@pytest.mark.parametrize("body", [None, b"", ""])
+def test_no_body_is_an_empty_one(body: object) -> None:
+    assert plain_request(URL, {"body": body}).body == b""
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, None),
+        (False, None),
+        (True, ClientTls()),
+        ({}, ClientTls()),
+        ({"alpn": "h2"}, ClientTls(alpn=("h2",))),
+        ({"alpn": ["h2", "http/1.1"]}, ClientTls(alpn=("h2", "http/1.1"))),
+        ({"alpn": None}, ClientTls()),
+        (ClientTls(server_name="a"), ClientTls(server_name="a")),
+    ],
+    ids=["none", "false", "true", "empty", "one-alpn", "alpns", "alpn-none", "ready"],
+)
+def test_tls_of_the_caller(given: Any, wanted: ClientTls | None) -> None:
+    assert client_tls(given) == wanted

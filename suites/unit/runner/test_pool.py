@@ -1,0 +1,56 @@
+"""What the pool of meshes decides without a mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshtest.errors import EngineError, ScenarioError
+from meshtest.runner.pool import MeshPool, PoolOptions
+
+BOOKINFO = Path(__file__).resolve().parents[3] / "fixtures" / "bookinfo"
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> MeshPool:
+    return MeshPool(PoolOptions(root=tmp_path))
+
+
+def test_a_seed_that_is_given_is_kept() -> None:
+    assert MeshPool(PoolOptions(seed=0)).seed == 0
+
+
+def test_without_a_seed_each_run_has_one_of_its_own() -> None:
+    assert MeshPool(PoolOptions()).seed != MeshPool(PoolOptions()).seed
+
+
+def test_manifests_are_read_once(pool: MeshPool) -> None:
+    assert pool.manifests([BOOKINFO]) is pool.manifests([BOOKINFO])
+
+
+def test_a_misspelt_argument_of_the_marker_is_an_error(pool: MeshPool, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"mesh_confg": {}}
+    with pytest.raises(
+        ScenarioError, match=r"mesh: unknown argument 'mesh_confg'; .*did you mean 'mesh_config'?"
+    ):
+        pool.mesh_for_test([BOOKINFO], tmp_path, runtime="netns", **options)
+
+
+def test_an_engine_that_is_not_there_is_looked_for_once(
+    pool: MeshPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MESHTEST_ISTIOD", "/nonexistent")
+    with pytest.raises(EngineError) as first:
+        pool.judge()
+    monkeypatch.delenv("MESHTEST_ISTIOD")
+    with pytest.raises(EngineError) as second:
+        pool.judge()
+    assert first.value is second.value
+    pool.close()
+
+
+def test_closing_twice_is_fine(pool: MeshPool) -> None:
+    pool.close()
+    pool.close()
