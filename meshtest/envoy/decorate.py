@@ -19,10 +19,13 @@ from udpa.type.v1 import typed_struct_pb2
 from meshtest.envoy import alpn
 from meshtest.envoy.access_log import Evidence
 from meshtest.envoy.bootstrap import socket_path
+from meshtest.envoy.distort import limit_cluster, limit_listener
 from meshtest.envoy.faults_filter import fault_filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableSequence
+
+    from meshtest.envoy.distort import Limits
 
 _ISTIO_ONLY = frozenset(("istio.metadata_exchange", "istio.stats", "istio_authn", "istio.workload_metadata"))
 _ISTIO_PREFIXES = ("io.istio.", "istio.", "envoy.tcp.metadataexchange", "stats.", "envoy.filters.http.alpn")
@@ -40,6 +43,8 @@ class Context:
     gateway: bool = False
     generation: int = 0
     """Raised to make an Envoy open every connection anew: it changes nothing else."""
+    limits: Limits | None = None
+    """The TLS that it keeps to while a fault lasts."""
     _evidence: dict[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
     _faults: list[hcm_pb2.HttpFilter] = field(default_factory=list, compare=False, repr=False)
 
@@ -57,9 +62,9 @@ class Context:
         return self._faults
 
 
-def next_generation(context: Context) -> Context:
-    """The same proxy, whose Envoy has to open its connections anew."""
-    return replace(context, generation=context.generation + 1, _evidence={}, _faults=[])
+def next_generation(context: Context, limits: Limits | None = None) -> Context:
+    """The same proxy, whose Envoy has to open its connections anew, with other limits to its TLS."""
+    return replace(context, generation=context.generation + 1, limits=limits, _evidence={}, _faults=[])
 
 
 def decorate(kind: str, raw: bytes, context: Context) -> bytes:
@@ -111,6 +116,8 @@ def _listener(raw: bytes, context: Context) -> bytes:
             _network_filter(network_filter, evidence, faults)
         if context.generation and side != "outbound":
             _stamp(chain.metadata, context.generation)
+    if context.limits and side != "outbound":
+        limit_listener(listener, context.limits)
     return bytes(listener.SerializeToString(deterministic=True))
 
 
@@ -154,6 +161,8 @@ def _cluster(raw: bytes, context: Context) -> bytes:
     _keep_known(cluster.filters)
     if context.generation:
         _stamp(cluster.metadata, context.generation)
+    if context.limits:
+        limit_cluster(cluster, context.limits)
     return bytes(cluster.SerializeToString(deterministic=True))
 
 

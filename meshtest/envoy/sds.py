@@ -44,6 +44,10 @@ class Secrets:
 
     by_name: dict[tuple[str, str], Resource] = field(default_factory=dict)
     signal: Signal = field(default_factory=Signal)
+    withheld: set[str] = field(default_factory=set)
+    """Nodes that get no answer."""
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """How many answers each of these did not get."""
     _watches: list[_Watch] = field(default_factory=list)
 
     def find(self, node: str, name: str) -> Resource | None:
@@ -55,6 +59,25 @@ class Secrets:
         self.by_name[node, name] = Resource.of(secret, secret)
         for watch in self._watches:
             if watch.name == name and node in (watch.node, EVERYBODY):
+                watch.wanted.set()
+
+    def drop(self, node: str, name: str) -> None:
+        """Take a proxy's own secret away; everybody's holds for it again."""
+        if self.by_name.pop((node, name), None) is not None and self.find(node, name) is not None:
+            self._wake({node}, name)
+
+    def answer_again(self, nodes: set[str]) -> None:
+        """Give these what they ask for."""
+        self.withheld -= nodes
+        self._wake(nodes)
+
+    def watching(self, name: str) -> set[str]:
+        """The nodes that have asked for a secret."""
+        return {watch.node for watch in self._watches if watch.name == name}
+
+    def _wake(self, nodes: set[str], name: str = "") -> None:
+        for watch in self._watches:
+            if watch.node in nodes and name in ("", watch.name):
                 watch.wanted.set()
 
     def missing(self, node: str) -> list[str]:
@@ -98,7 +121,9 @@ class Secrets:
             if reading.done():
                 return
             secret = self.find(watch.node, watch.name)
-            if secret is not None:
+            if secret is not None and watch.node in self.withheld:
+                self.unanswered[watch.node] = self.unanswered.get(watch.node, 0) + 1
+            elif secret is not None:
                 response = discovery_pb2.DiscoveryResponse(
                     version_info=secret.version, type_url=TYPE_URLS["SDS"], nonce=str(nonce)
                 )
