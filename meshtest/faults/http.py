@@ -43,7 +43,9 @@ def abort(
         raise ScenarioError("http_status and grpc_status both given", key="abort", expected="one of them")
     if http_status is None and grpc_status is None:
         http_status = 503
-    return faulty("abort", Abort(http_status=http_status, grpc_status=grpc_status), to, where, of_requests=True)
+    return faulty(
+        "abort", Abort(http_status=http_status, grpc_status=grpc_status), to, where, of_requests=True
+    )
 
 
 def delay(*, to: str | Sequence[str], fixed_delay: float, **where: Any) -> FaultSpec:
