@@ -1,0 +1,150 @@
+"""Packet faults: on the way between the pods, below every connection, also those that exist already.
+
+    caller's pod ──packets──►  LOST  ──► callee's pod        counted where they are dropped
+
+Which packets of a share are lost is up to chance, as on a real network: the kernel rolls the dice, not the seed.
+The sidecars' own streams to the control plane do not pass the network between the pods, and are not met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import ScenarioError, Unsupported
+from meshtest.faults.making import faulty, names, share
+from meshtest.faults.places import pods_of
+from meshtest.runtime.base import LosesPackets, Lost
+from meshtest.scenario.fault_packet import DIRECTIONS, Loss, PacketDelay, Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshtest.faults.base import Ground
+    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.scenario.faults import FaultSpec
+    from meshtest.traffic.model import Exchange
+
+
+def loss(*, to: str | Sequence[str], percentage: float, direction: str = "both", **where: Any) -> FaultSpec:
+    """Lose a share of the packets of pods: all of theirs, or those from and to the pods of `from_`.
+
+    Args:
+        to: workloads, services or pods.
+        percentage: of the packets, more than 0, at most 100; which ones is up to chance.
+        direction: `ingress` (on their way to `to`), `egress` (from there) or `both`.
+        where: `from_`, `name`, `during=(at, for)` in seconds.
+    """
+    if direction not in DIRECTIONS:
+        raise ScenarioError(f"no direction {direction!r}", key="loss", expected=", ".join(DIRECTIONS))
+    action = Loss(percentage=share(percentage, "loss.percentage"), direction=direction)
+    return faulty("loss", action, to, where)
+
+
+def partition(
+    to: str | Sequence[str], from_: str | Sequence[str] | None = None, *, one_way: bool = False, **where: Any
+) -> FaultSpec:
+    """Let nothing pass between two sides, or between `to` and everybody; `one_way`: nothing towards `to`."""
+    return faulty("partition", Partition(one_way=one_way), to, {"from_": names(from_), **where})
+
+
+def packet_delay(
+    *, to: str | Sequence[str], fixed_delay: float, jitter: float = 0.0, **where: Any
+) -> FaultSpec:
+    """Hold every packet of pods up, in seconds; only where the kernel has netem."""
+    return faulty("packetDelay", PacketDelay(fixed_delay=fixed_delay, jitter=jitter), to, where)
+
+
+@dataclass(slots=True, kw_only=True)
+class Packets:
+    """Packets that get lost; its hits are packets."""
+
+    id: str
+    lost: tuple[Lost, ...]
+    placement: str
+    ground: Ground = field(repr=False)
+    members: tuple[str, ...] = ()
+    unit: str = "packets"
+    _count: int = 0
+
+    def inject(self) -> None:
+        """Begin to lose them."""
+        self._network().lose(self.id, self.lost)
+
+    def recover(self) -> None:
+        """Let them pass again."""
+        self._count += self._network().restore(self.id)
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:
+        """How many packets were lost, whoever sent them."""
+        del exchanges
+        return self._count + self._network().lost(self.id)
+
+    def _network(self) -> LosesPackets:
+        if not isinstance(self.ground.sandbox, LosesPackets):
+            raise Unsupported(
+                "this runtime loses no packets; use a fault of connections, such as timeout or down"
+            )
+        return self.ground.sandbox
+
+
+def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Packets:
+    """The family: see the module's text."""
+    return Packets(
+        id=fault_id, lost=lost(spec, ground.model), placement=placement(spec, ground.model), ground=ground
+    )
+
+
+def check(spec: FaultSpec, model: MeshModel) -> None:
+    """Raise ScenarioError where it can lose nothing."""
+    if not lost(spec, model):
+        raise ScenarioError(
+            "both sides are the same pod, which needs no network to reach itself",
+            location=spec.location, key=f"{spec.kind}.from", expected="another workload",
+        )  # fmt: skip
+
+
+def lost(spec: FaultSpec, model: MeshModel) -> tuple[Lost, ...]:
+    """Which packets are lost."""
+    towards, away, part = _directions(spec.action)
+    callees = pods_of(spec.to, spec, model, key="to")
+    callers = pods_of(spec.sender, spec, model, key="from")
+    others: Sequence[Pod | None] = callers or (None,)
+    found: dict[Lost, None] = {}
+    for callee, caller in product(callees, others):
+        there, here = callee.ip, caller.ip if caller else ""
+        if there == here:
+            continue
+        if towards:
+            found[Lost(source=here, destination=there, share=part)] = None
+        if away:
+            found[Lost(source=there, destination=here, share=part)] = None
+    return tuple(found)
+
+
+def _directions(action: object) -> tuple[bool, bool, float]:
+    match action:
+        case Loss(percentage=percentage, direction=direction):
+            return direction != "egress", direction != "ingress", percentage / 100
+        case Partition(one_way=one_way):
+            return True, not one_way, 1.0
+        case _:
+            raise Unsupported(
+                "packets cannot be held up here: this kernel has no netem; "
+                "use latency, a fault of connections, which needs nothing of the kernel"
+            )
+
+
+def placement(spec: FaultSpec, model: MeshModel) -> str:
+    """Where the fault sits, in words."""
+    towards, away, part = _directions(spec.action)
+    arrow = "<->" if towards and away else "->" if towards else "<-"
+    here = _said(pods_of(spec.sender, spec, model, key="from")) or "everybody"
+    there = _said(pods_of(spec.to, spec, model, key="to"))
+    how_many = "every packet" if part >= 1 else f"{part:.4g} of the packets"
+    return f"network between the pods: {how_many} {here} {arrow} {there}, of new and old connections"
+
+
+def _said(pods: Sequence[Pod]) -> str:
+    return ", ".join(dict.fromkeys(pod.key for pod in pods))

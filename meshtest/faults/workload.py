@@ -1,0 +1,248 @@
+"""Workload faults: processes of pods are killed, stopped, paused or started anew.
+
+                   ┌─ application   kill, stop (SIGTERM first), pause, restart
+    pod of `to:` ──┤
+                   └─ sidecar       the same; its pooled connections die with it, its pod is cut off
+
+It is crossed by every exchange in its window whose evidence leads to one of the chosen pods: a hop of its sidecar,
+an attempt sent to its address, an answer of its own, or a retry of a service that it stands behind. A pod that ended
+without anybody asking for it proves nothing: then the fault was not hit.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import ScenarioError, Unsupported
+from meshtest.faults.making import faulty
+from meshtest.faults.making import share as share_of
+from meshtest.faults.places import pods_of
+from meshtest.mesh.model import PodKind
+from meshtest.runtime.base import Action, Part
+from meshtest.scenario.fault_workload import PARTS, Limits, ProcessFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meshtest.faults.base import Ground
+    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.scenario.faults import FaultSpec
+    from meshtest.traffic.model import Exchange, Hop
+
+_DONE: Mapping[str, Action] = {
+    "kill": Action.KILL,
+    "stop": Action.STOP,
+    "pause": Action.PAUSE,
+    "restart": Action.KILL,
+}
+
+
+def kill(*, to: str | Sequence[str], **where: Any) -> FaultSpec:
+    """End processes at once (SIGKILL); they are started again at recovery, and ready when it returns.
+
+    Args:
+        to: workloads, services or pods.
+        where: `part` (`application` or `sidecar`), `replicas` (so many of the pods) or `share` (per cent of them),
+            chosen by the seed; `name`, `during=(at, for)` in seconds.
+    """
+    return _processes("kill", to, where)
+
+
+def stop(*, to: str | Sequence[str], **where: Any) -> FaultSpec:
+    """End processes as a rollout does (SIGTERM, later SIGKILL); otherwise as `kill`."""
+    return _processes("stop", to, where)
+
+
+def pause(*, to: str | Sequence[str], **where: Any) -> FaultSpec:
+    """Have processes stand still: they accept connections and answer nothing; otherwise as `kill`."""
+    return _processes("pause", to, where)
+
+
+def restart(*, to: str | Sequence[str], **where: Any) -> FaultSpec:
+    """Kill processes and start them again at once; otherwise as `kill`."""
+    return _processes("restart", to, where)
+
+
+def limits(*, to: str | Sequence[str], cpu: str = "", memory: str = "", **where: Any) -> FaultSpec:
+    """Give containers less, in Kubernetes' quantities; only where the runtime has containers."""
+    return faulty("limits", Limits(cpu=cpu, memory=memory), to, where)
+
+
+def _processes(kind: str, to: str | Sequence[str], where: dict[str, Any]) -> FaultSpec:
+    rest = dict(where)
+    part, replicas, share = (
+        rest.pop(name, other) for name, other in (("part", PARTS[0]), ("replicas", None), ("share", 100.0))
+    )
+    if part not in PARTS:
+        raise ScenarioError(f"no part {part!r}", key=f"{kind}.part", expected=" or ".join(PARTS))
+    if replicas is not None and replicas < 1:
+        raise ScenarioError(f"{replicas} pods are none", key=f"{kind}.replicas", expected="at least 1")
+    action = ProcessFault(part=part, replicas=replicas, share=share_of(share, f"{kind}.share"))
+    return faulty(kind, action, to, rest, depth=3)
+
+
+@dataclass(slots=True, kw_only=True)
+class Processes:
+    """Processes that something is done to; `recover` undoes what `inject` came to do."""
+
+    id: str
+    kind: str
+    part: Part
+    pods: tuple[Pod, ...]
+    ground: Ground = field(repr=False)
+    members: tuple[str, ...] = ()
+    _down: list[Pod] = field(default_factory=list)
+    _touched: int = 0
+    _unsettled: list[Pod] = field(default_factory=list)
+
+    @property
+    def placement(self) -> str:
+        """Where it sits, in words."""
+        return f"{self.part.value} of {', '.join(pod.key for pod in self.pods)}: {self.kind}"
+
+    @property
+    def spots(self) -> tuple[str, ...]:
+        """A process can be in one such state only."""
+        return tuple(f"{self.part.value} of {pod.key}" for pod in self.pods)
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """What a sidecar had not written when it was hit is lost, or comes when it goes on."""
+        return frozenset(pod.key for pod in self.pods) if self.part is Part.SIDECAR else frozenset()
+
+    def inject(self) -> None:
+        """Do it to one process after the other."""
+        for pod in self.pods:
+            self._signal(pod, _DONE[self.kind])
+            self._touched += 1
+            self._down.append(pod)
+            if self.kind == "restart":
+                self._raise_again(pod)
+        if self.kind == "restart":
+            self.settle()
+
+    def recover(self) -> None:
+        """Have every process run that was hit; returns when the applications are ready."""
+        failures = []
+        for pod in tuple(self._down):
+            try:
+                self._raise_again(pod)
+            except Exception as exc:  # noqa: BLE001 - the others are raised again first
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+
+    def settle(self) -> None:
+        """Wait until the sidecars that run again have their configuration."""
+        if self.part is Part.SIDECAR and self._unsettled:
+            nodes = [pod.node_id for pod in self._unsettled]
+            within = self.ground.timeouts.push
+            self.ground.sandbox.control_plane.call("ready", timeout=within + 1, only=nodes, within=within)
+        self._unsettled.clear()
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:
+        """How many exchanges led to one of the pods; see the module's text."""
+        return sum(map(self._crossed, exchanges)) if self._touched else 0
+
+    def _signal(self, pod: Pod, action: Action) -> None:
+        self.ground.sandbox.signal(pod.key, self.part, action)
+
+    def _raise_again(self, pod: Pod) -> None:
+        self._signal(pod, Action.RESUME if self.kind == "pause" else Action.START)
+        self._down.remove(pod)
+        self._unsettled.append(pod)
+
+    def _crossed(self, exchange: Exchange) -> bool:
+        keys = {pod.key for pod in self.pods}
+        if exchange.caller in keys and self.part is Part.SIDECAR:
+            return True
+        backend = exchange.backend
+        if backend is not None and f"{backend.namespace}/{backend.pod}" in keys:
+            return True
+        ips = {pod.ip for pod in self.pods}
+        if exchange.remote_address.rpartition(":")[0] in ips | self._cluster_ips():
+            return True
+        return any(self._leads_here(hop, keys, ips) for hop in exchange.hops)
+
+    def _leads_here(self, hop: Hop, keys: set[str], ips: set[str]) -> bool:
+        if hop.side == "inbound":
+            return hop.pod in keys
+        if hop.upstream.rpartition(":")[0] in ips:
+            return True
+        # The log names the last attempt's pod only; an earlier one, or one that found nobody, may have been here.
+        vain = hop.attempts > 1 or not hop.upstream
+        return vain and any(host in hop.cluster for host in self._hosts())
+
+    def _hosts(self) -> set[str]:
+        model = self.ground.model
+        return {s.host for s in model.services if any(pod in self.pods for pod in model.pods_behind(s))}
+
+    def _cluster_ips(self) -> set[str]:
+        """Of Services that nobody but the chosen pods stands behind; calls without sidecar show no more."""
+        model = self.ground.model
+        found = set()
+        for service in model.services:
+            behind = model.pods_behind(service)
+            if service.cluster_ip and behind and all(pod in self.pods for pod in behind):
+                found.add(service.cluster_ip)
+        return found
+
+
+def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Processes:
+    """The family: see the module's text."""
+    action = spec.action
+    if not isinstance(action, ProcessFault):
+        raise Unsupported(NO_LIMITS)
+    pods = candidates(spec, ground.model)
+    number = _number(action, len(pods))
+    rng = random.Random(f"{ground.seed}/{fault_id}")  # noqa: S311 - replayable by its seed
+    chosen = pods if number == len(pods) else sorted(rng.sample(pods, number), key=pods.index)
+    return Processes(id=fault_id, kind=spec.kind, part=Part(action.part), pods=tuple(chosen), ground=ground)
+
+
+NO_LIMITS = (
+    "this runtime has no containers to limit; use docker, or pause for a process that gets no CPU at all"
+)
+
+
+def check(spec: FaultSpec, model: MeshModel) -> None:
+    """Raise ScenarioError where there is nothing to hit."""
+    if isinstance(spec.action, ProcessFault):
+        _number(spec.action, len(candidates(spec, model)), spec)
+
+
+def spots(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
+    """What it surely takes hold of; nothing where the seed chooses."""
+    action = spec.action
+    if not isinstance(action, ProcessFault):
+        return ()
+    pods = candidates(spec, model)
+    if _number(action, len(pods)) < len(pods):
+        return ()
+    return tuple(f"{action.part} of {pod.key}" for pod in pods)
+
+
+def candidates(spec: FaultSpec, model: MeshModel) -> list[Pod]:
+    """The pods that `to:` means; raises ScenarioError where one of them has no such part."""
+    pods = pods_of(spec.to, spec, model, key="to")
+    part = spec.action.part if isinstance(spec.action, ProcessFault) else PARTS[0]
+    lacking, other = (PodKind.PLAIN, PARTS[0]) if part == PARTS[1] else (PodKind.GATEWAY, PARTS[1])
+    for pod in pods:
+        if pod.kind is lacking:
+            raise ScenarioError(
+                f"{pod.key} has no {part}", location=spec.location, key=f"{spec.kind}.part", expected=other
+            )
+    return pods
+
+
+def _number(action: ProcessFault, pods: int, spec: FaultSpec | None = None) -> int:
+    if action.replicas is None:
+        return max(1, int(pods * action.share / 100 + 0.5 + 1e-9))
+    if spec is not None and action.replicas > pods:
+        raise ScenarioError(
+            f"{action.replicas} replicas, but {', '.join(spec.to)} has {pods}",
+            location=spec.location, key=f"{spec.kind}.replicas", expected=f"at most {pods}",
+        )  # fmt: skip
+    return min(action.replicas, pods)
