@@ -166,9 +166,14 @@ def _dynamic_resources() -> dict[str, Any]:
             "api_type": "DELTA_GRPC",
             "set_node_on_first_message_only": True,
             "transport_api_version": "V3",
-            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc", "retry_policy": _soon_again()}}],
         },
     }
+
+
+def _soon_again() -> dict[str, Any]:
+    """Without it Envoy lets up to 30 s pass before it looks for its control plane again."""
+    return {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.25s"}}
 
 
 def _control_plane(name: str, path: str) -> dict[str, Any]:

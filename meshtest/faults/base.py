@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from meshtest.waiting import Timeouts
 
 
+class Pushes(Protocol):
+    """What brings configuration to the sidecars, as far as an outage of the control plane concerns it."""
+
+    @property
+    def outage(self) -> str:
+        """`down` or `paused`; empty: it works."""
+
+    @property
+    def held(self) -> int:
+        """How many changes were made since the outage began."""
+
+    def suspend(self, outage: str) -> None:
+        """Changes are made from now on, but nobody waits until they are live."""
+
+    def resume(self) -> None:
+        """The control plane is back: bring it, and every sidecar, to the present state."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What a fault may touch."""
@@ -25,6 +43,8 @@ class Ground:
     sandbox: Sandbox
     timeouts: Timeouts
     seed: int
+    pushes: Pushes | None = None
+    """None where there is nothing but the sandbox."""
 
 
 class Injection(Protocol):

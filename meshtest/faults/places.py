@@ -8,7 +8,7 @@ from meshtest.errors import ScenarioError, nearest
 from meshtest.mesh.model import PodKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from meshtest.mesh.model import MeshModel, Pod
     from meshtest.scenario.faults import FaultSpec
@@ -38,10 +38,44 @@ def callees(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
     return tuple(found)
 
 
+def pods_at(spec: FaultSpec, model: MeshModel, *, what: str = "") -> tuple[Pod, ...]:
+    """The pods with an Envoy that `to:` means; nothing or `*` means all of them.
+
+    Raises ScenarioError where there is no such place, or where none of its pods has an Envoy for `what`.
+    """
+    if not spec.to or ANYWHERE in spec.to:
+        return tuple(pod for pod in model.pods if pod.has_envoy)
+    chosen: dict[str, Pod] = {}
+    for name in spec.to:
+        envoys = [pod for pod in _find(name, spec, model, key="to") if pod.has_envoy]
+        if not envoys:
+            raise ScenarioError(
+                f"{name!r} has no sidecar{f', so there is {what}' if what else ''}",
+                location=spec.location,
+                key=f"{spec.kind}.to",
+                expected="a workload with a sidecar, or a gateway",
+            )
+        chosen |= {pod.key: pod for pod in envoys}
+    return tuple(chosen.values())
+
+
 def callers(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
     """The `namespace/service-account` of the callers that `from:` means; empty for anybody."""
     pods = [pod for name in spec.sender for pod in _find(name, spec, model, key="from")]
     return tuple(dict.fromkeys(f"{pod.namespace}/{pod.service_account}" for pod in pods))
+
+
+def named(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod]:
+    """The pods that one name under a key of the fault means; ScenarioError where there are none."""
+    return _find(name, spec, model, key=key)
+
+
+def pods_of(names: Sequence[str], spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod]:
+    """The pods that names mean, each once; `key` is where the names stand."""
+    if ANYWHERE in names:
+        return list(model.pods)
+    found = [pod for name in names for pod in _find(name, spec, model, key=key)]
+    return list({pod.key: pod for pod in found}.values())
 
 
 def _find(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod]:

@@ -33,13 +33,19 @@ class Applications:
     """Programs that run instead of stand-ins: workload -> argv."""
 
 
-def sandbox_plan(model: MeshModel, applications: Applications, envoy: str) -> SandboxPlan:
-    """Everything that is started together for a mesh."""
+def sandbox_plan(
+    model: MeshModel, applications: Applications, envoy: str, authority: str = ""
+) -> SandboxPlan:
+    """Everything that is started together for a mesh.
+
+    `authority` is what the mesh's certificate authority is derived from: a control plane that is started anew has
+    the same root. Empty: another one at each start.
+    """
     check_names(model, applications)
     return SandboxPlan(
         pods=[pod_plan(model, pod, applications) for pod in model.pods],
         network=network_plan(model),
-        control_plane=Role(target=CONTROL_PLANE, config={"directory": DIRECTORY}),
+        control_plane=Role(target=CONTROL_PLANE, config={"directory": DIRECTORY, "seed": authority}),
         driver=Role(target=DRIVER, config={"directory": DIRECTORY, "namespaces": f"{DIRECTORY}/netns"}),
         envoy=envoy,
     )

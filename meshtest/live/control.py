@@ -70,11 +70,19 @@ class ControlPlane:
         self._channel = channel
         self._timeouts = timeouts
         self._told = Told()
+        self._model: MeshModel | None = None
+        self._tickets: list[int] = []
+        self.outage = ""
+        """`down` or `paused` while a fault has it so."""
+        self.held = 0
+        """Changes since the outage began."""
 
     def change(
         self, model: MeshModel, mesh_config: str | None, start_pods: Callable[[], None] = no_pods
     ) -> Pushed:
         """Go to this model; returns when it is live on every sidecar. `start_pods` runs while the push is on its way.
+
+        While the control plane is down or paused nobody waits for it: the change is live after the recovery.
 
         Raises ManifestError where a cluster would refuse it and ConfigurationRejected where an Envoy does; then the
         mesh is as it was.
@@ -114,16 +122,46 @@ class ControlPlane:
         return update
 
     def _push(self, model: MeshModel, update: Update, start_pods: Callable[[], None]) -> dict[str, Any]:
+        self._model = model
         envoys = [_envoy(pod) for pod in model.pods if pod.has_envoy]
+        if self.outage:
+            self.held += 1
+            if self.outage == "paused":  # it reads them when it goes on
+                self._tickets.append(self._channel.start("proxies", proxies=envoys))
+                self._tickets.append(self._channel.start("update", update.payload, **update.header))
+            start_pods()
+            return {"held": f"the control plane is {self.outage}"}
         self._channel.call("proxies", timeout=self._timeouts.push, proxies=envoys)
         ticket = self._channel.start("update", update.payload, **update.header)
         start_pods()
+        return self._result(ticket)
+
+    def _result(self, ticket: int) -> dict[str, Any]:
         try:
             return dict(self._channel.result(ticket, timeout=self._timeouts.start).header)
         except RemoteError as exc:
             if exc.kind == "Rejected":
                 raise ConfigurationRejected(exc.message) from exc
             raise
+
+    def suspend(self, outage: str) -> None:
+        """Changes are noted from now on and not waited for: the control plane is `down` or `paused`."""
+        self.outage, self.held = outage, 0
+
+    def resume(self) -> None:
+        """The control plane is back: bring every sidecar to the present state, and wait for it.
+
+        A new process knows nothing, so it is told everything; Envoys that still have it are sent no more of it.
+        """
+        outage, self.outage = self.outage, ""
+        tickets, self._tickets = self._tickets, []
+        if outage == "paused":
+            for ticket in tickets:
+                self._result(ticket)
+        elif outage and self._model is not None:
+            state = self._told
+            self._tell(Told(objects=state.objects, mesh_config=state.mesh_config))
+            self._push(self._model, self._tell(state), no_pods)
 
 
 def _state(model: MeshModel, mesh_config: str | None) -> Told:

@@ -142,7 +142,8 @@ class Mesh:
         from meshtest.envoy.binary import find_envoy  # noqa: PLC0415 - only where a mesh is started
         from meshtest.runtime import choose  # noqa: PLC0415 - as above
 
-        plan = sandbox_plan(model, self.options.applications, str(find_envoy()))
+        authority = f"{random.SystemRandom().getrandbits(128):x}"
+        plan = sandbox_plan(model, self.options.applications, str(find_envoy()), authority)
         runtime = choose(self.options.runtime)
         self.runtime = runtime.name
         sandbox = runtime.start(plan, self._log.feed)
@@ -169,7 +170,10 @@ class Mesh:
     # -- policies --------------------------------------------------------------------------------------------
 
     def apply(self, *sources: str | Path | Manifest) -> Pushed:
-        """Add or replace objects, as `kubectl apply`; returns when they are live on every sidecar."""
+        """Add or replace objects, as `kubectl apply`; returns when they are live on every sidecar.
+
+        Under a fault of the control plane it does not wait for the sidecars that the fault keeps from it.
+        """
         changed = _by_identity(self._load(sources))
         return self._change({**self._applied, **changed}, self._mesh_config)
 
@@ -297,7 +301,11 @@ class Mesh:
     def inject(self, *faults: FaultSpec) -> Iterator[ActiveFaults]:
         """Have faults in force inside the `with` block; they are recovered at its end, whatever happens."""
         ground = Ground(
-            model=self._model, sandbox=self._sandbox, timeouts=self.options.timeouts, seed=self.seed
+            model=self._model,
+            sandbox=self._sandbox,
+            timeouts=self.options.timeouts,
+            seed=self.seed,
+            pushes=self._control,
         )
         with self._faults.hold(faults, ground):
             yield self._faults

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshtest.scenario.fields import Spot
 
 DAY = 86_400.0
-_SPIFFE = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
+SPIFFE_PATTERN = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
 
 
@@ -105,7 +105,7 @@ def _matching(pattern: re.Pattern[str], expected: str) -> Shape[str]:
     return Shape(expected=expected, read=read, schema={"type": "string", "pattern": f"^{pattern.pattern}$"})
 
 
-SPIFFE = _matching(_SPIFFE, "a SPIFFE identity such as spiffe://cluster.local/ns/default/sa/intruder")
+SPIFFE = _matching(SPIFFE_PATTERN, "a SPIFFE identity such as spiffe://cluster.local/ns/default/sa/intruder")
 TRUST_DOMAIN = _matching(_TRUST_DOMAIN, "a trust domain such as other.example")
 _MAPPING = record(
     lambda **found: found,
@@ -154,11 +154,20 @@ def _some_limit(limits: TlsLimits, spot: Spot) -> None:
         raise spot.key("maxVersion").error("TLSv1_3 is no limit", expected="TLSv1_2 or older")
 
 
+def _whole_seconds(rotation: Rotation, spot: Spot) -> None:
+    if rotation.lifetime < 1:
+        raise spot.key("lifetime").error(
+            "certificates tell their end in whole seconds", expected="a lifetime of 1s or more"
+        )
+
+
 IDENTITY_FAULTS: Mapping[str, Shape[Any]] = {
     "certificate": CERTIFICATE,
     "rootRemoved": flag(RootRemoved()),
     "rotation": record(
-        Rotation, {"every": key("every", duration(), required=True), "lifetime": key("lifetime", duration())}
+        Rotation,
+        {"every": key("every", duration(), required=True), "lifetime": key("lifetime", duration())},
+        verify=_whole_seconds,
     ),
     "tls": record(
         TlsLimits,

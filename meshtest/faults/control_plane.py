@@ -1,0 +1,291 @@
+"""Faults of the control plane: it is gone or stands still, or its pushes are late, partial, bad or withheld.
+
+    istiod's answers ─► control plane ─── push ──► sidecars        every sidecar keeps serving by its last good
+                          │ down, paused   │ late, partial, stale, rejected, no certificates     configuration
+
+While one is in force, changes of policy (`Mesh.apply` and the like) return without waiting for whom the fault keeps
+from them; they are live everywhere when it has been recovered.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import RuntimeFailure, ScenarioError
+from meshtest.faults.making import faulty
+from meshtest.faults.places import pods_at
+from meshtest.runtime.base import Action, Part
+from meshtest.scenario.fault_control_plane import (
+    Outage,
+    PartialPush,
+    RejectedPush,
+    SecretsWithheld,
+    SlowPush,
+    StaleEndpoints,
+)
+from meshtest.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshtest.faults.base import Ground, Injection, Pushes
+    from meshtest.mesh.model import Pod
+    from meshtest.scenario.faults import FaultSpec
+    from meshtest.traffic.model import Exchange
+
+CONTROL_PLANE = "meshtest/control-plane"
+"""The sandbox's own name of the process."""
+_LOST = "/stats?filter=^cluster\\.xds-grpc\\.upstream_cx_destroy_with_active_rq$"
+Where = str | list[str] | tuple[str, ...]
+
+
+def control_plane_down(**where: Any) -> FaultSpec:
+    """Kill the control plane; recovery starts another one, which goes on with the same root."""
+    return faulty("controlPlane", Outage.DOWN, None, where)
+
+
+def control_plane_paused(**where: Any) -> FaultSpec:
+    """Have the control plane stand still: connections stay open, and nothing is answered."""
+    return faulty("controlPlane", Outage.PAUSED, None, where)
+
+
+def slow_push(*, delay: float, to: Where | None = None, **where: Any) -> FaultSpec:
+    """Have pushes reach some sidecars, or all, `delay` seconds late."""
+    return faulty("slowPush", SlowPush(delay=delay), to, where)
+
+
+def partial_push(*, to: Where, **where: Any) -> FaultSpec:
+    """Have pushes not reach the sidecars of some workloads."""
+    return faulty("partialPush", PartialPush(), to, where)
+
+
+def rejected_push(*, to: Where | None = None, **where: Any) -> FaultSpec:
+    """Have everything that is pushed to some sidecars, or all, be something that Envoy refuses."""
+    return faulty("rejectedPush", RejectedPush(), to, where)
+
+
+def stale_endpoints(*, to: Where | None = None, **where: Any) -> FaultSpec:
+    """Have some sidecars, or all, learn of no change of the endpoints that they know."""
+    return faulty("staleEndpoints", StaleEndpoints(), to, where)
+
+
+def secrets_withheld(*, to: Where | None = None, **where: Any) -> FaultSpec:
+    """Have sidecars that ask for their certificate, as they do when they start, get no answer."""
+    return faulty("secretsWithheld", SecretsWithheld(), to, where)
+
+
+@dataclass(slots=True, kw_only=True)
+class Out:
+    """No control plane, or one that does not move."""
+
+    action: Outage
+    ground: Ground
+    pushes: Pushes
+    members: tuple[str, ...] = ()
+    _out: bool = False
+    _before: dict[str, int] = field(default_factory=dict)
+    _secrets: list[str] = field(default_factory=list)
+    _hits: int = 0
+
+    @property
+    def placement(self) -> str:
+        """Its process."""
+        what = "killed" if self.action is Outage.DOWN else "stopped in its tracks"
+        return f"the control plane's process, {what}: no push, no certificate, for anybody"
+
+    @property
+    def unit(self) -> str:
+        """What the hits are."""
+        return "connections" if self.action is Outage.DOWN else "changes"
+
+    @property
+    def spots(self) -> tuple[str, ...]:
+        """The one process."""
+        return ("the control plane",)
+
+    def inject(self) -> None:
+        """Kill or pause it."""
+        if self.action is Outage.DOWN:
+            self._before = self._connections_lost()
+            self._secrets = _told(self.ground, [])["secrets"]
+        self._out = True
+        self.pushes.suspend(self.action.value)
+        self._signal(Action.KILL if self.action is Outage.DOWN else Action.PAUSE)
+
+    def recover(self) -> None:
+        """Start it anew, or let it go on; returns when every sidecar has the present state."""
+        if not self._out:
+            return
+        if self.action is Outage.PAUSED:
+            self._hits = self.pushes.held
+            self._signal(Action.RESUME)
+            self.pushes.resume()
+        else:
+            self._signal(Action.START)
+            self.pushes.resume()
+            self._await_secrets()
+            lost = self._connections_lost()
+            self._hits = sum(lost.get(node, 0) > count for node, count in self._before.items())
+        self._out = False
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:  # noqa: ARG002 - it meets no exchange
+        """Down: sidecars whose Envoy has counted the loss, known after recovery. Paused: changes held up."""
+        if self._out and self.action is Outage.PAUSED:
+            return self.pushes.held
+        return len(self._before) if self._out else self._hits
+
+    def _signal(self, action: Action) -> None:
+        self.ground.sandbox.signal(CONTROL_PLANE, Part.APPLICATION, action)
+
+    def _connections_lost(self) -> dict[str, int]:
+        channel, within = self.ground.sandbox.control_plane, self.ground.timeouts.push
+        found: dict[str, int] = {}
+        for node in _told(self.ground, [])["connected"]:
+            answer = channel.call("admin", timeout=within, proxy=node, path=_LOST).payload.decode()
+            count = re.search(r": (\d+)$", answer.strip())
+            found[node] = int(count[1]) if count else 0
+        return found
+
+    def _await_secrets(self) -> None:
+        """Wait until the sidecars ask the new process for certificates, so that a rotation would reach them."""
+
+        def missing() -> list[str]:
+            known = _told(self.ground, [])
+            return sorted(set(self._secrets) & set(known["connected"]) - set(known["secrets"]))
+
+        wait_until(
+            lambda: not missing(),
+            self.ground.timeouts.push,
+            lambda: f"no request for certificates from {', '.join(missing())}",
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Hindered:
+    """Pushes to some sidecars that are late, kept back, refused, or without certificates."""
+
+    id: str
+    action: object
+    pods: Sequence[Pod]
+    everybody: bool
+    ground: Ground
+    members: tuple[str, ...] = ()
+    _touched: bool = False
+    _hits: int = 0
+
+    @property
+    def placement(self) -> str:
+        """Between the control plane and these sidecars."""
+        who = (
+            "every sidecar" if self.everybody else ", ".join(dict.fromkeys(p.workload_key for p in self.pods))
+        )
+        return f"between the control plane and {who}: {_words(self.action)}"
+
+    @property
+    def unit(self) -> str:
+        """What the hits are."""
+        return "requests for certificates" if isinstance(self.action, SecretsWithheld) else "pushes"
+
+    @property
+    def spots(self) -> tuple[str, ...]:
+        """What is sent to each of them."""
+        what = "certificates" if isinstance(self.action, SecretsWithheld) else "pushes"
+        return tuple(f"{what} to {pod.key}" for pod in self.pods)
+
+    def inject(self) -> None:
+        """Begin to hinder."""
+        self._touched = True
+        match self.action:
+            case RejectedPush():
+                self._ask("poison", on=True, proxies=self._nodes)
+            case SecretsWithheld():
+                self._ask("withhold", on=True, proxies=self._nodes)
+            case SlowPush(delay=delay):
+                self._ask("hold", proxies=self._only, delay=delay)
+            case StaleEndpoints():
+                self._ask("hold", proxies=self._only, kinds=["EDS"])
+            case _:
+                self._ask("hold", proxies=self._only)
+
+    def recover(self) -> None:
+        """Bring what was held up; returns when it is live."""
+        if not self._touched:
+            return
+        match self.action:
+            case RejectedPush():
+                self._hits = max(self._hits, int(self._ask("poison", on=False, proxies=self._nodes)["hits"]))
+            case SecretsWithheld():
+                self._look()
+                self._ask("withhold", on=False, proxies=self._nodes)
+            case _:
+                self._hits = max(self._hits, int(self._ask("release")["hits"]))
+        self._touched = False
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:  # noqa: ARG002 - it meets no exchange
+        """How many pushes (or requests for certificates), each of one sidecar."""
+        if self._touched:
+            self._look()
+        return self._hits
+
+    @property
+    def _nodes(self) -> list[str]:
+        return [pod.node_id for pod in self.pods]
+
+    @property
+    def _only(self) -> list[str]:
+        """Nobody named is everybody, pods that are yet to come included."""
+        return [] if self.everybody else self._nodes
+
+    def _look(self) -> None:
+        try:
+            told = _told(self.ground, self._nodes, self.id)
+        except RuntimeFailure:
+            return  # another fault has the control plane down: what is known stays
+        key = {RejectedPush: "refused", SecretsWithheld: "withheld"}.get(type(self.action), "held")
+        self._hits = max(self._hits, int(told[key]))
+
+    def _ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        within = self.ground.timeouts.push
+        return self.ground.sandbox.control_plane.call(
+            op, timeout=within + 5, fault=self.id, within=within, **fields
+        ).header
+
+
+def _told(ground: Ground, nodes: Sequence[str], fault: str = "") -> dict[str, Any]:
+    channel = ground.sandbox.control_plane
+    return channel.call("told", timeout=ground.timeouts.push, proxies=list(nodes), fault=fault).header
+
+
+def _words(action: object) -> str:
+    match action:
+        case SlowPush(delay=delay):
+            return f"pushes come {delay:g} s late"
+        case PartialPush():
+            return "pushes do not arrive"
+        case RejectedPush():
+            return "whatever is pushed is refused"
+        case StaleEndpoints():
+            return "changes of endpoints do not arrive"
+        case _:
+            return "requests for certificates get no answer"
+
+
+def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Injection:
+    """The family: see the module's text."""
+    pushes = ground.pushes
+    if pushes is None:
+        raise RuntimeFailure("nothing pushes here, so there is no control plane to hit")
+    if isinstance(spec.action, Outage):
+        return Out(action=spec.action, ground=ground, pushes=pushes)
+    if pushes.outage:
+        raise ScenarioError(
+            f"the control plane is {pushes.outage} already, so it pushes nothing that could be hit",
+            location=spec.location,
+            key=spec.kind,
+            expected="this fault before controlPlane",
+        )
+    pods = pods_at(spec, ground.model, what="nothing to push to")
+    everybody = not spec.to or "*" in spec.to
+    return Hindered(id=fault_id, action=spec.action, pods=pods, everybody=everybody, ground=ground)
