@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshtest.faults import http
+from meshtest.faults import connection, http
+from meshtest.scenario.fault_connection import CONNECTION_FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ FAMILIES: Mapping[str, Callable[[FaultSpec, str, Ground], Injection]] = {
     "abort": http.plan,
     "delay": http.plan,
     "responseRate": http.plan,
+    **dict.fromkeys(CONNECTION_FAULTS, connection.plan),
 }
 
 

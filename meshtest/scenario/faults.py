@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.scenario.bounds import TextMatch, text_match
+from meshtest.scenario.fault_connection import CONNECTION_FAULTS
 from meshtest.scenario.fault_control_plane import CONTROL_PLANE_FAULTS, MAY_MEAN_ALL
 from meshtest.scenario.fault_identity import IDENTITY_FAULTS
 from meshtest.scenario.fault_name import NAME_FAULTS
@@ -73,6 +74,7 @@ FAULTS: Mapping[str, Shape[Any]] = {
         ResponseRate,
         {"kibPerSecond": key("kib_per_second", integer(least=1, what="KiB per second"), required=True)},
     ),
+    **CONNECTION_FAULTS,
     **IDENTITY_FAULTS,
     **CONTROL_PLANE_FAULTS,
     **PACKET_FAULTS,

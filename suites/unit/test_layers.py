@@ -20,7 +20,7 @@ LAYERS = {
     "istiod": {"mesh"},
     "envoy": {"mesh", "istiod"},
     "runtime": {"mesh", "envoy"},
-    "faults": {"mesh", "scenario", "traffic", "envoy", "runtime"},
+    "faults": {"mesh", "scenario", "traffic", "istiod", "envoy", "runtime"},
     "report": {"checks", "traffic"},
     "live": {"mesh", "scenario", "traffic", "istiod", "envoy", "runtime", "faults"},
     "runner": {
