@@ -30,10 +30,12 @@ class Venv:
     python: Path
 
     def run(self, *arguments: str, cwd: Path = ROOT) -> str:
-        """What Python prints."""
+        """What Python prints; what runs in it makes no environment of its own."""
+        env = {name: value for name, value in os.environ.items() if name != "MESHTEST_OLDEST"}
         done = subprocess.run(
             [self.python, *arguments],
             cwd=cwd,
+            env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -47,7 +49,17 @@ def oldest(tmp_path_factory: pytest.TempPathFactory) -> Venv:
     folder = tmp_path_factory.mktemp("oldest")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     venv = Venv(python=folder / "bin" / "python")
-    said = venv.run("-m", "pip", "install", "--quiet", "-e", str(ROOT), f"pytest=={OLDEST}", "pytest-xdist")
+    said = venv.run(
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-e",
+        str(ROOT),
+        f"pytest=={OLDEST}",
+        "pytest-xdist",
+        "allure-pytest",
+    )
     assert said.endswith("exit 0"), said
     return venv
 
