@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meshtest.checks.evidence import Evidence
     from meshtest.errors import Location
     from meshtest.scenario.expect_time import Hits
-    from meshtest.traffic.model import History
+    from meshtest.traffic.model import FaultWindow, History
 
 
 def hits(spec: Hits, evidence: Evidence) -> Judgement:
@@ -36,11 +36,26 @@ def crossed(history: History, places: Mapping[str, Location]) -> list[CheckResul
         CheckResult(
             verdict=Verdict.PASS if window.hits else Verdict.UNKNOWN,
             name=f"fault {window.id}",
-            reason=f"crossed by {window.hits} of {requests(window.marked)} chosen for it"
-            if window.hits
-            else f"no request crossed it ({window.kind} at {window.target}, {window.marked} chosen)",
+            reason=_met(window) if window.hits else _missed(window),
             observed={"hits": window.hits, "marked": window.marked},
             location=places.get(window.id),
         )
         for window in history.faults
     ]
+
+
+def _met(window: FaultWindow) -> str:
+    if window.marked:
+        return f"crossed by {window.hits} of {requests(window.marked)} chosen for it"
+    return f"met {window.hits} {window.unit if window.hits != 1 else _one(window)}"
+
+
+def _missed(window: FaultWindow) -> str:
+    if window.injected == window.recovered:
+        return f"its time never came ({window.kind} at {window.target}): the traffic had ended before"
+    chosen = f", {window.marked} chosen" if window.unit == "requests" else ""
+    return f"no {_one(window)} crossed it ({window.kind} at {window.target}{chosen})"
+
+
+def _one(window: FaultWindow) -> str:
+    return {"queries": "query"}.get(window.unit, window.unit.removesuffix("s"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from meshtest.mesh.model import MeshModel
     from meshtest.runtime.base import Sandbox
@@ -87,9 +87,26 @@ class Silencing(Protocol):
 
 
 @runtime_checkable
+class Detouring(Protocol):
+    """An injection that has requests go another way to where they go."""
+
+    @property
+    def detours(self) -> Mapping[str, str]:
+        """`ip:port` that sidecars send to -> `ip:port` of the pod behind it."""
+
+
+@runtime_checkable
 class Counting(Protocol):
     """An injection whose hits are not requests."""
 
     @property
     def unit(self) -> str:
         """What they are: `packets`, `connections`, `queries`."""
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """An injection that something has to be waited for after, which other faults may delay."""
+
+    def settle(self) -> None:
+        """Wait until everything is as before; called once no fault is in force any more."""

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshtest.faults import connection, http
+from meshtest.faults import connection, control_plane, http, identity, name, packet, workload
 from meshtest.scenario.fault_connection import CONNECTION_FAULTS
+from meshtest.scenario.fault_control_plane import CONTROL_PLANE_FAULTS
+from meshtest.scenario.fault_identity import IDENTITY_FAULTS
+from meshtest.scenario.fault_name import NAME_FAULTS
+from meshtest.scenario.fault_packet import PACKET_FAULTS
+from meshtest.scenario.fault_workload import WORKLOAD_FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +23,11 @@ FAMILIES: Mapping[str, Callable[[FaultSpec, str, Ground], Injection]] = {
     "delay": http.plan,
     "responseRate": http.plan,
     **dict.fromkeys(CONNECTION_FAULTS, connection.plan),
+    **dict.fromkeys(IDENTITY_FAULTS, identity.plan),
+    **dict.fromkeys(CONTROL_PLANE_FAULTS, control_plane.plan),
+    **dict.fromkeys(PACKET_FAULTS, packet.plan),
+    **dict.fromkeys(WORKLOAD_FAULTS, workload.plan),
+    **dict.fromkeys(NAME_FAULTS, name.plan),
 }
 
 

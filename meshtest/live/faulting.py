@@ -1,105 +1,254 @@
-"""The faults that are in force on a mesh: which requests they take, and what became of them."""
+"""The faults that are in force on a mesh: which requests they take, when they come and go, what became of them.
+
+hold ──► plan all ──► inject those without a time ──► traffic begins ──► clock: inject ... recover
+  end, whatever happened: clock stops ──► recover in reverse order ──► settle
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshtest.errors import ScenarioError
+from meshtest.faults.base import Counting, Detouring, Exclusive, Settling, Silencing
 from meshtest.faults.families import plan
+from meshtest.faults.judging import refuse_overlap
+from meshtest.live.timing import Clock
 from meshtest.traffic.model import FaultWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from meshtest.faults.base import Ground, Injection
+    from meshtest.live.timing import Event
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
 
 
 @dataclass(slots=True, kw_only=True)
 class Active:
-    """One fault, in force or past, and what is known of it so far."""
+    """One fault, to come, in force or past, and what is known of it so far."""
 
     id: str
     spec: FaultSpec
     injection: Injection
+    clock: Clock
     injected: float = 0.0
     recovered: float = 0.0
     marked: int = 0
+    seen: int = 0
+    """Requests sent since it was injected, marked or not."""
     hits: int = 0
     met: list[Exchange] = field(default_factory=list)
-    """The exchanges since it was injected."""
+    """The exchanges during its time."""
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether it is injected and recovered at set times; faults of requests ride on chosen ones instead."""
+        return not self.spec.of_requests and (self.spec.during is not None or self.spec.until is not None)
 
     def window(self) -> FaultWindow:
         """As the history tells it."""
+        injected, recovered = self.injected, self.recovered or time.time()
+        during, began = self.spec.during, self.clock.began
+        if self.spec.of_requests and during is not None and began is not None:
+            injected = began + during.at
+            if during.lasts is not None:
+                recovered = min(recovered, injected + during.lasts)
         return FaultWindow(
             id=self.id,
             kind=self.spec.kind,
             target=", ".join(self.spec.to),
             placement=self.injection.placement,
-            injected=self.injected,
-            recovered=self.recovered or time.time(),
+            injected=injected,
+            recovered=max(injected, recovered),
             hits=self.hits,
             marked=self.marked,
+            unit=self.injection.unit if isinstance(self.injection, Counting) else "requests",
         )
+
+    def count(self, exchanges: Iterable[Exchange]) -> None:
+        """Add what finished exchanges show, of those that its time has met."""
+        end = self.recovered or float("inf")
+        fresh = [
+            each
+            for each in exchanges
+            if self.spec.of_requests or (each.started <= end and each.started + each.latency >= self.injected)
+        ]
+        if fresh:
+            self.met.extend(fresh)
+            self.hits = self.injection.hits(self.met)
+
+    def events(self, rate: float | None) -> Iterator[tuple[float, bool]]:
+        """When it is injected (True) and recovered, in seconds after the traffic began."""
+        during, until = self.spec.during, self.spec.until
+        start = during.at if during else 0.0
+        yield start, True
+        if during is not None and during.lasts is not None:
+            yield start + during.lasts, False
+        elif until is not None:
+            if rate is None:
+                raise ScenarioError(
+                    "nobody knows when so many requests have been sent",
+                    location=self.spec.location, key=f"{self.spec.kind}.until",
+                    expected="rate: and for: in traffic; or during",
+                )  # fmt: skip
+            yield max(start, until / rate), False
 
 
 class ActiveFaults:
-    """Every fault of a mesh, in the order of injection; a fault leaves when its block ends."""
+    """Every fault of a mesh, in the order of injection; a fault leaves when its block or its time ends."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
+        self._lock = threading.RLock()
+        self._waiting: list[Active] = []
+        """Planned, and injected by a clock later."""
         self._active: list[Active] = []
         self._ended: list[Active] = []
+        self._unsettled: list[Settling] = []
 
     @property
     def active(self) -> Sequence[Active]:
         """What is in force now."""
-        return tuple(self._active)
+        with self._lock:
+            return tuple(self._active)
 
     @property
     def windows(self) -> tuple[FaultWindow, ...]:
         """Every fault that was or is in force since the last `forget`."""
-        return tuple(fault.window() for fault in (*self._ended, *self._active))
+        with self._lock:
+            return tuple(fault.window() for fault in (*self._ended, *self._active))
 
     def forget(self) -> None:
         """Start a new history."""
-        self._ended.clear()
+        with self._lock:
+            self._ended.clear()
 
     @contextlib.contextmanager
     def hold(self, specs: Sequence[FaultSpec], ground: Ground) -> Iterator[Sequence[Active]]:
-        """Inject in their order, and recover in the reverse one at the end of the block, whatever happened in it."""
-        planned = [self._plan(spec, ground) for spec in specs]
+        """Inject in their order, and recover in the reverse one at the end of the block, whatever happened in it.
+
+        Faults with a time come and go by the clock, which starts with the first traffic in the block.
+        """
+        clock = Clock()
+        planned: list[Active] = []
+        for spec in specs:
+            planned.append(self._plan(spec, ground, clock, planned))
         with contextlib.ExitStack() as recovery:
+            recovery.callback(self._settle)
             for fault in planned:
                 recovery.callback(self._recover, fault)
-                fault.injection.inject()
-                fault.injected = time.time()
-                self._active.append(fault)
+                if fault.by_clock:
+                    self._waiting.append(fault)
+                else:
+                    self._inject(fault)
+            recovery.callback(clock.stop)
             yield planned
 
-    def _recover(self, fault: Active) -> None:
-        try:
-            fault.injection.recover()
-        finally:
-            if fault in self._active:
-                self._active.remove(fault)
-                fault.hits = fault.injection.hits(fault.met)
-                fault.met.clear()
-                fault.recovered = time.time()
-                self._ended.append(fault)
+    def begin_traffic(self, at: float, rate: float | None) -> None:
+        """Start the clocks that stand still yet, at `at` in epoch seconds; `rate` is that of the traffic."""
+        with self._lock:
+            fresh: dict[int, Clock] = {}
+            events: dict[int, list[Event]] = {}
+            for fault in (*self._active, *self._waiting):
+                if fault.clock.began is None:
+                    fresh[id(fault.clock)] = fault.clock
+                    events.setdefault(id(fault.clock), []).extend(self._events(fault, rate))
+        for key, clock in fresh.items():
+            clock.start(at, events[key])
 
-    def _plan(self, spec: FaultSpec, ground: Ground) -> Active:
-        taken = {fault.id for fault in (*self._active, *self._ended)}
-        name = spec.name or f"{spec.kind}-{next(self._numbers)}"
-        fault_id = name if name not in taken else f"{name}-{next(self._numbers)}"
-        return Active(id=fault_id, spec=spec, injection=plan(spec, fault_id, ground))
+    @property
+    def timed(self) -> bool:
+        """Whether anything depends on when the traffic starts."""
+        with self._lock:
+            return any(fault.spec.during or fault.by_clock for fault in (*self._active, *self._waiting))
+
+    def check(self) -> None:
+        """Raise what went wrong by the clock."""
+        for fault in self._everything():
+            fault.clock.check()
+
+    def detours(self, since: float) -> dict[str, str]:
+        """Where sidecars sent what went another way since a moment -> the pod's own `ip:port` behind it."""
+        found = (f.injection.detours for f in self._since(since) if isinstance(f.injection, Detouring))
+        return {there: behind for each in found for there, behind in each.items()}
+
+    def silent(self, since: float) -> frozenset[str]:
+        """The pods whose sidecars may have lost log lines since then."""
+        found = (f.injection.silent for f in self._since(since) if isinstance(f.injection, Silencing))
+        return frozenset[str]().union(*found)
 
     def count(self, exchanges: Sequence[Exchange]) -> None:
         """Add what finished exchanges show: which faults really met them."""
-        for fault in self._active:
-            fault.met.extend(exchanges)
-            fault.hits = fault.injection.hits(fault.met)
+        if exchanges:
+            for fault in self._since(min(each.started for each in exchanges)):
+                fault.count(exchanges)
+
+    def _events(self, fault: Active, rate: float | None) -> Iterator[Event]:
+        if fault.by_clock:
+            for offset, begins in fault.events(rate):
+                act = self._inject if begins else self._recover
+                yield offset, lambda act=act: act(fault)  # type: ignore[misc]  # mypy cannot type the default
+
+    def _everything(self) -> list[Active]:
+        with self._lock:
+            return [*self._ended, *self._active, *self._waiting]
+
+    def _since(self, earliest: float) -> list[Active]:
+        """The faults that are in force, or were after `earliest`."""
+        with self._lock:
+            late = itertools.takewhile(lambda fault: fault.recovered >= earliest, reversed(self._ended))
+            return [*late, *self._active]
+
+    def _inject(self, fault: Active) -> None:
+        fault.injection.inject()
+        with self._lock:
+            fault.injected = time.time()
+            if fault in self._waiting:
+                self._waiting.remove(fault)
+            self._active.append(fault)
+
+    def _recover(self, fault: Active) -> None:
+        if fault.recovered:
+            return
+        try:
+            fault.injection.recover()
+        finally:
+            self._end(fault)
+        if isinstance(fault.injection, Settling):
+            self._unsettled.append(fault.injection)
+            if not self.active:  # else another fault may be what it would wait for
+                self._settle()
+
+    def _end(self, fault: Active) -> None:
+        with self._lock:
+            if fault in self._waiting:  # its time never came
+                self._waiting.remove(fault)
+                fault.injected = fault.recovered = time.time()
+                self._ended.append(fault)
+            elif fault in self._active:
+                self._active.remove(fault)
+                fault.recovered = time.time()
+                self._ended.append(fault)
+                fault.hits = fault.injection.hits(fault.met)
+
+    def _settle(self) -> None:
+        while self._unsettled:
+            self._unsettled.pop(0).settle()
+
+    def _plan(self, spec: FaultSpec, ground: Ground, clock: Clock, planned: Sequence[Active]) -> Active:
+        others = (*planned, *self._active, *self._waiting)
+        taken = {fault.id for fault in (*others, *self._ended)}
+        name = spec.name or f"{spec.kind}-{next(self._numbers)}"
+        fault_id = name if name not in taken else f"{name}-{next(self._numbers)}"
+        injection = plan(spec, fault_id, ground)
+        if isinstance(injection, Exclusive):
+            for other in others:
+                if isinstance(other.injection, Exclusive):
+                    refuse_overlap(other.spec, other.injection.spots, spec, injection.spots)
+        return Active(id=fault_id, spec=spec, injection=injection, clock=clock)

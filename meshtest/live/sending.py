@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from meshtest.traffic.model import Exchange, Request
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
+
+_LEAD = 0.02
+"""Seconds in which the driver is told of a load, so that its first request and the clock of the faults agree."""
+_ROUNDING = 1e-9
+"""Undoes what binary fractions add to seconds times rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +72,10 @@ class Sender:
     ) -> History:
         """Send, wait for the end and for every line of evidence."""
         total = pace.total
-        marks: list[tuple[str, Sequence[int]]] = []
-        for number, fault in enumerate(faults.active):
-            positions = self._positions(fault, requests, pace, number)
-            fault.marked += len(positions)
-            marks.extend((member, positions) for member in fault.injection.members if positions)
+        marks = self._marks(requests, faults, pace)
         self._sent += total
+        start_at = self._begin(faults, pace)
+        since = time.time()
         exchanges: Sequence[Exchange]
         if total == 1 and not requests[0].reuse:
             exchanges = [self._driver.request(caller.key, requests[0], marks=[member for member, _ in marks])]
@@ -78,30 +83,49 @@ class Sender:
             exchanges = self._driver.send(
                 Traffic(
                     caller=caller.key, requests=requests, count=total, concurrency=pace.concurrency, rate=pace.rate,
-                    marks=marks,
+                    start_at=start_at, marks=marks,
                 )
             )  # fmt: skip
-        joined = join(exchanges, self._log, model.pods, timeout=self._timeouts.evidence)
+        faults.check()
+        joined = join(
+            exchanges,
+            self._log,
+            model.pods,
+            timeout=self._timeouts.evidence,
+            silent=faults.silent(since),
+            detours=faults.detours(since),
+        )
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)
+
+    def _marks(
+        self, requests: Sequence[Request], faults: ActiveFaults, pace: Pace
+    ) -> list[tuple[str, Sequence[int]]]:
+        """What rides on which requests."""
+        marks: list[tuple[str, Sequence[int]]] = []
+        for number, fault in enumerate(fault for fault in faults.active if fault.spec.of_requests):
+            positions = self._positions(fault, requests, pace, number)
+            fault.marked += len(positions)
+            fault.seen += pace.total
+            marks.extend((member, positions) for member in fault.injection.members if positions)
+        return marks
+
+    def _begin(self, faults: ActiveFaults, pace: Pace) -> float | None:
+        """Start the clocks; the time at which traffic with a rate is to start, where faults come by the clock."""
+        if not faults.timed:
+            faults.begin_traffic(time.time(), pace.rate)
+            return None
+        start = time.time() + _LEAD
+        faults.begin_traffic(start, pace.rate)
+        return start if pace.rate is not None else None
 
     def _positions(
         self, fault: Active, requests: Sequence[Request], pace: Pace, number: int
     ) -> Sequence[int]:
         """Which requests are to meet a fault: an exact share of those it is about, chosen by the seed."""
         spec = fault.spec
-        eligible = [index for index in range(pace.total) if _meets(fault, requests[index % len(requests)])]
-        if spec.during is not None:
-            if pace.rate is None:
-                raise ScenarioError(
-                    "a fault in a window of time needs traffic at a rate",
-                    location=spec.location,
-                    key=f"{spec.kind}.during",
-                    expected="rate: and for: in traffic",
-                )
-            start = spec.during.at * pace.rate
-            end = float("inf") if spec.during.lasts is None else start + spec.during.lasts * pace.rate
-            eligible = [index for index in eligible if start <= index < end]
+        span = _span(fault, pace)
+        eligible = [index for index in span if _meets(fault, requests[index % len(requests)])]
         left = None if spec.first is None else max(0, spec.first - fault.marked)
         chosen = plan_faults(
             len(eligible),
@@ -110,6 +134,26 @@ class Sender:
             first_n=left,
         )
         return [eligible[index] for index in chosen]
+
+
+def _span(fault: Active, pace: Pace) -> range:
+    """The requests in a fault's time."""
+    spec, total = fault.spec, pace.total
+    start, end = 0, total if spec.until is None else max(0, min(total, spec.until - fault.seen))
+    if spec.during is None:
+        return range(start, end)
+    if pace.rate is None:
+        raise ScenarioError(
+            "a fault of requests in a window of time needs traffic at a rate",
+            location=spec.location,
+            key=f"{spec.kind}.during",
+            expected="rate: and for: in traffic",
+        )
+    passed = 0.0 if fault.clock.began is None else time.time() - fault.clock.began
+    start = max(start, ceil((spec.during.at - passed) * pace.rate - _ROUNDING))
+    if spec.during.lasts is not None:
+        end = min(end, ceil((spec.during.at + spec.during.lasts - passed) * pace.rate - _ROUNDING))
+    return range(start, max(start, end))
 
 
 def _meets(fault: Active, request: Request) -> bool:

@@ -275,7 +275,9 @@ class FaultWindow:
     recovered: float
     hits: int
     marked: int
-    """How many requests were chosen for it."""
+    """How many requests were chosen for it; 0 for a fault that meets whatever comes."""
+    unit: str = "requests"
+    """What `hits` are: requests, packets, queries, connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
