@@ -89,6 +89,8 @@ class Stream:
     def __init__(self, proxy: Proxy) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self.pending: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._warming: set[str] = set()
+        """Clusters that a reconnected Envoy did not have like this: each wants its endpoints again."""
         self._proxy = proxy
         self._outgoing: asyncio.Queue[discovery_pb2.DeltaDiscoveryResponse | None] = asyncio.Queue()
         self._nonces = itertools.count(1)
@@ -161,14 +163,26 @@ class Stream:
     def _open(self, kind: str) -> None:
         """Answer the first request of a kind: everything, or after a reconnect what it lacks."""
         subscription = self.subscriptions[kind]
+        if kind == "CDS" and subscription.sent:
+            self._warming = self._lacking(kind)
+            self.forget("EDS", self._warming)
+        if kind == "EDS":
+            self.forget("EDS", self._warming)
         unknown = subscription.names - self._proxy.resources.get(kind, {}).keys()
         if subscription.wildcard and not subscription.sent:
             # Envoy starts only after the first answer, so an empty one has to be sent too.
             self._send(kind, self._proxy.resources.get(kind, {}).items(), ())
             return
         self.push(kind)
+        if kind == "CDS":
+            self.push("EDS", removals=False)
         if unknown:
             self._answer(kind, unknown)
+
+    def _lacking(self, kind: str) -> set[str]:
+        sent = self.subscriptions[kind].sent
+        wanted = self._proxy.resources.get(kind, {})
+        return {name for name, resource in wanted.items() if sent.get(name) != resource.version}
 
     def _answer(self, kind: str, names: set[str]) -> None:
         """Answer a subscription by name: always, since Envoy may have dropped what it had been sent before.

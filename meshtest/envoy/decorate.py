@@ -62,9 +62,13 @@ class Context:
         return self._faults
 
 
-def next_generation(context: Context, limits: Limits | None = None) -> Context:
-    """The same proxy, whose Envoy has to open its connections anew, with other limits to its TLS."""
-    return replace(context, generation=context.generation + 1, limits=limits, _evidence={}, _faults=[])
+def next_generation(context: Context, limits: Limits | None = None, *, last: bool = False) -> Context:
+    """The same proxy, whose Envoy has to open its connections anew, with other limits to its TLS.
+
+    The `last` one after others is the first again: nothing stays behind.
+    """
+    number = 0 if last and context.generation else context.generation + 1
+    return replace(context, generation=number, limits=limits, _evidence={}, _faults=[])
 
 
 def decorate(kind: str, raw: bytes, context: Context) -> bytes:

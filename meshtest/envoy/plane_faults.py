@@ -50,6 +50,7 @@ class FaultOperations:
             "poison": self._poison,
             "withhold": self._withhold,
             "told": self._told,
+            "expect": self._expect,
         }
 
     def _take(self, told: Mapping[str, Any], payload: bytes, past: Hold | None = None) -> dict[str, Changes]:
@@ -82,7 +83,7 @@ class FaultOperations:
             raise RuntimeFailure(f"{node} has not acknowledged its new certificate")
         if header.get("reconnect", True):
             async with self._updating:
-                await self._reconnect(node, limits, deadline)
+                await self._reconnect(node, limits, deadline, last=bool(header.get("reset")))
         return {}, b""
 
     async def _rotation(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
@@ -93,10 +94,12 @@ class FaultOperations:
             self._identities.rotate(node, float(header["every"]), float(header["lifetime"]))
         return {"count": self._identities.rotated(node)}, b""
 
-    async def _reconnect(self, node: str, limits: distort.Limits | None, deadline: float) -> None:
+    async def _reconnect(
+        self, node: str, limits: distort.Limits | None, deadline: float, *, last: bool
+    ) -> None:
         """Have an Envoy open every mesh connection anew: pooled ones belong to the old certificate."""
         proxy = self.proxies.by_id[node]
-        proxy.context = decorate.next_generation(proxy.context, limits)
+        proxy.context = decorate.next_generation(proxy.context, limits, last=last)
         await self._redecorate(node, ("CDS", "LDS"), deadline)
 
     async def _redecorate(self, node: str, kinds: Iterable[str], deadline: float) -> None:
@@ -182,6 +185,11 @@ class FaultOperations:
         for node in nodes & self._envoys.keys():
             if self.proxies.by_id[node].stream is not None:
                 await self._catch_up(node, deadline)
+        return {}, b""
+
+    async def _expect(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Say who asked an earlier control plane for certificates: they have one only when they have asked again."""
+        self.secrets.expected |= set(frame.header["proxies"])
         return {}, b""
 
     async def _told(self, frame: Frame) -> tuple[dict[str, Any], bytes]:

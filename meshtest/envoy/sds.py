@@ -44,6 +44,8 @@ class Secrets:
 
     by_name: dict[tuple[str, str], Resource] = field(default_factory=dict)
     signal: Signal = field(default_factory=Signal)
+    expected: set[str] = field(default_factory=set)
+    """Nodes that will ask, though they have not yet: their streams to an earlier control plane have ended."""
     withheld: set[str] = field(default_factory=set)
     """Nodes that get no answer."""
     unanswered: dict[str, int] = field(default_factory=dict)
@@ -91,6 +93,8 @@ class Secrets:
         for watch in watches:
             if watch.refused and secret and watch.refused.startswith(secret.version):
                 raise ValueError(f"{node} refused secret {name}: {watch.refused.partition(' ')[2]}")
+        if name == IDENTITY and node in self.expected and not watches:
+            return False
         return secret is not None and all(watch.acknowledged == secret.version for watch in watches)
 
     async def serve(

@@ -25,7 +25,6 @@ from meshtest.scenario.fault_control_plane import (
     SlowPush,
     StaleEndpoints,
 )
-from meshtest.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +124,7 @@ class Out:
         else:
             self._signal(Action.START)
             self.pushes.resume()
-            self._await_secrets()
+            self._ask("expect", proxies=self._secrets)
             lost = self._connections_lost()
             self._hits = sum(lost.get(node, 0) > count for node, count in self._before.items())
         self._out = False
@@ -148,18 +147,9 @@ class Out:
             found[node] = int(count[1]) if count else 0
         return found
 
-    def _await_secrets(self) -> None:
-        """Wait until the sidecars ask the new process for certificates, so that a rotation would reach them."""
-
-        def missing() -> list[str]:
-            known = _told(self.ground, [])
-            return sorted(set(self._secrets) & set(known["connected"]) - set(known["secrets"]))
-
-        wait_until(
-            lambda: not missing(),
-            self.ground.timeouts.push,
-            lambda: f"no request for certificates from {', '.join(missing())}",
-        )
+    def _ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        channel = self.ground.sandbox.control_plane
+        return channel.call(op, timeout=self.ground.timeouts.push, **fields).header
 
 
 @dataclass(slots=True, kw_only=True)
