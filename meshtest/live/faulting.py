@@ -206,9 +206,10 @@ class ActiveFaults:
             return [*late, *self._active]
 
     def _inject(self, fault: Active) -> None:
+        began = time.time()  # what is under way while it comes in may meet it already
         fault.injection.inject()
         with self._lock:
-            fault.injected = time.time()
+            fault.injected = began
             if fault in self._waiting:
                 self._waiting.remove(fault)
             self._active.append(fault)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, nearest
+from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
 from meshtest.live.assembly import Applications
 from meshtest.live.control import analysis, refused
 from meshtest.live.mesh import Mesh, MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
+from meshtest.runtime.base import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -81,6 +82,7 @@ class MeshPool:
         self._judge: Engine | None = None
         self._no_engine: EngineError | None = None
         self._judge_is_free = True
+        self._can: frozenset[Capability] | None = None
         self._stacks: dict[Topology, contextlib.ExitStack] = {}
 
     # -- collection ------------------------------------------------------------------------------------------
@@ -90,6 +92,7 @@ class MeshPool:
 
         Raises ScenarioError or ManifestError for the first mistake, EngineError where there is no engine.
         """
+        from meshtest.faults.judging import judge  # noqa: PLC0415 - only where there is a scenario
         from meshtest.scenario.loader import load  # noqa: PLC0415 - only where there is a scenario
         from meshtest.scenario.resolve import resolve  # noqa: PLC0415 - as above
 
@@ -99,12 +102,25 @@ class MeshPool:
         for scenario in scenarios:
             model = self.model(scenario)
             resolve(scenario, model)
+            judge(scenario.faults, model, self._capabilities(scenario))
             fresh = [dict(body) for body in model.objects if id(body) not in judged]
             judged |= {id(body) for body in model.objects}
             errors = [message for message in engine.validate(fresh) if message.level == "error"]
             if errors:
                 raise refused(errors, model)
         return scenarios
+
+    def _capabilities(self, scenario: Scenario) -> frozenset[Capability]:
+        """What the session's runtime can do, tried out only where a fault asks for something special."""
+        from meshtest.faults.judging import NEEDS  # noqa: PLC0415 - only where there is a scenario
+        from meshtest.runtime import choose  # noqa: PLC0415 - as above
+
+        if self._can is None and any(fault.kind in NEEDS for fault in scenario.faults):
+            try:
+                self._can = choose(self.options.runtime).capabilities()
+            except Unsupported:
+                self._can = frozenset(Capability)  # what cannot run at all says so when it is to run
+        return self._can or frozenset()
 
     def model(self, scenario: Scenario) -> MeshModel:
         """What the mesh of a scenario is with its own policies."""
