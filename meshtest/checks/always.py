@@ -1,4 +1,11 @@
-"""What is checked of every history: no request from a wrong identity ever gets through."""
+"""What is checked of every history: no request from a wrong identity ever gets through.
+
+    caller ══ shows who it is ══► callee          the callee must not let a caller in that claims to be somebody else,
+           ◄══ shows who it is ══                 nor the caller take an answer from a callee that does
+
+Who a pod truly is, its service account says; a fault that hands out another certificate (`certificate`) does not change
+that. Whether somebody may do something is no matter of this check but of the scenario's own.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +14,16 @@ from typing import TYPE_CHECKING
 from meshtest.checks.evidence import origin
 from meshtest.checks.judging import MOST_EVIDENCE
 from meshtest.checks.verdict import CheckResult, Verdict
+from meshtest.scenario.expect import ALWAYS_IDENTITIES as NAME
 
 if TYPE_CHECKING:
     from meshtest.checks.evidence import Facts
     from meshtest.traffic.model import Exchange, History, Hop
 
-NAME = "always: identities"
 REFUSED = 400
+Shown = tuple[str, str, str]
+"""The identity that was shown, the true one, and what to say if they differ."""
+NOTHING: Shown = ("", "", "")
 
 
 def identities(history: History, facts: Facts) -> CheckResult | None:
@@ -22,12 +32,10 @@ def identities(history: History, facts: Facts) -> CheckResult | None:
     wrong: list[tuple[Exchange, str]] = []
     for exchange in history.exchanges:
         for hop in exchange.hops:
-            expected = _true_identity(exchange, hop, facts)
-            if expected is None:
-                continue
-            judged += 1
-            if hop.peer != expected and _got_through(hop):
-                wrong.append((exchange, f"{hop.pod} let {hop.peer} through, which is {expected}"))
+            for shown, true, words in (_caller(exchange, hop, facts), _callee(hop, facts)):
+                judged += bool(true)
+                if true and shown != true and _got_through(hop):
+                    wrong.append((exchange, words))
     if wrong:
         return CheckResult(
             verdict=Verdict.FAIL,
@@ -38,21 +46,31 @@ def identities(history: History, facts: Facts) -> CheckResult | None:
         )
     if not judged:
         return None
-    reason = f"{judged} log lines, each from the identity of the pod that called"
+    reason = f"{judged} connections in the logs, each with the identity of the pod at its other end"
     return CheckResult(
         verdict=Verdict.PASS, name=NAME, reason=reason, observed={"judged": judged, "wrong": 0}
     )
 
 
-def _true_identity(exchange: Exchange, hop: Hop, facts: Facts) -> str | None:
-    """The identity of the pod that called; None where nothing shows it, or the scenario chose another."""
+def _caller(exchange: Exchange, hop: Hop, facts: Facts) -> Shown:
+    """Who called; nothing where nothing shows it, or where the scenario chose a certificate itself."""
     if hop.side == "outbound" or not hop.peer:
-        return None
+        return NOTHING
     pod = origin(hop, facts)
     if pod is None:
-        return None
-    chosen = exchange.request.tls is not None and bool(exchange.request.tls.certificate)
-    return None if chosen and pod.key == exchange.caller else pod.identity
+        return NOTHING
+    if exchange.request.tls is not None and exchange.request.tls.certificate and pod.key == exchange.caller:
+        return NOTHING
+    return hop.peer, pod.identity, f"{hop.pod} let {hop.peer} through, which is {pod.identity}"
+
+
+def _callee(hop: Hop, facts: Facts) -> Shown:
+    """Who was called; what shows no SPIFFE identity is no workload of the mesh."""
+    pod = facts.pod_at(hop.upstream) if hop.upstream else None
+    if pod is None or hop.side == "inbound" or not hop.upstream_peer.startswith("spiffe://"):
+        return NOTHING
+    words = f"{hop.pod} took an answer from {hop.upstream_peer}, which is {pod.identity}"
+    return hop.upstream_peer, pod.identity, words
 
 
 def _got_through(hop: Hop) -> bool:

@@ -26,6 +26,7 @@ from meshtest.checks.always import identities
 from meshtest.checks.judging import Judgement, requests, unknown
 from meshtest.checks.select import select, undecided
 from meshtest.checks.verdict import CheckResult, Verdict
+from meshtest.scenario.expect import ALWAYS_IDENTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,6 +112,15 @@ def judge_scenario(scenario: Scenario, history: History, facts: Facts) -> list[C
     """All results of a scenario; of a twin that must fail, its failure stands among them as a pass."""
     places = {fault.name: fault.location for fault in scenario.faults}
     results = run(scenario.expect, history, facts, faults=places)
+    wanted = scenario.expect_failure
+    if (
+        wanted
+        and wanted.check == ALWAYS_IDENTITIES
+        and not any(each.name == wanted.check for each in results)
+    ):
+        results.append(
+            CheckResult(verdict=Verdict.UNKNOWN, name=wanted.check, reason="no request showed an identity")
+        )
     return settle(results, scenario.expect_failure) if scenario.expect_failure else results
 
 
@@ -118,7 +128,7 @@ def settle(results: Sequence[CheckResult], wanted: ExpectFailure) -> list[CheckR
     """The results of a twin: it passes if exactly the named check fails, for a reason that matches."""
     settled = []
     for result in results:
-        if result.name == wanted.check and result.location is not None:
+        if result.name == wanted.check and (result.location or result.name == ALWAYS_IDENTITIES):
             settled.append(_settled(result, wanted))
         else:
             settled.append(result)

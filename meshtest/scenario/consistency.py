@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshtest.scenario.expect import ALWAYS_IDENTITIES
 from meshtest.scenario.expect_time import Hits, Recovers, Returns
 from meshtest.scenario.fields import unknown
 
@@ -27,6 +28,7 @@ def check_consistency(scenario: Scenario, spot: Spot) -> Scenario:
         faults=_named_faults(scenario.faults, spot.key("faults")),
     )
     _faults_fit(named, spot.key("faults"))
+    _times_are_known(named, spot.key("faults"))
     _checks_refer(named, spot.key("expect"))
     _failure_refers(named, spot.key("expectFailure"))
     return named
@@ -80,6 +82,24 @@ def _faults_fit(scenario: Scenario, spot: Spot) -> None:
             raise spot.item(index).key("during").error(problem, expected="at before the traffic's end")
 
 
+def _times_are_known(scenario: Scenario, spot: Spot) -> None:
+    """Refuse a time that depends on when a request is sent where nobody knows that beforehand."""
+    paced = [each for each in scenario.traffic if each.rate is None]
+    for index, fault in enumerate(scenario.faults):
+        late = next((name for name in ("during", "until") if _needs_a_rate(fault, name)), "")
+        if late and paced:
+            here = spot.item(index).key(late)
+            problem = f"needs to know when each request is sent, and {paced[0].name} has no rate"
+            instead = "rate: 100/s with for: 3s in traffic" + ("; or first" if fault.of_requests else "")
+            raise here.error(f"{late} of {fault.kind} {problem}", expected=instead)
+
+
+def _needs_a_rate(fault: FaultSpec, name: str) -> bool:
+    if name == "during":
+        return fault.of_requests and fault.during is not None
+    return not fault.of_requests and fault.until is not None
+
+
 def _checks_refer(scenario: Scenario, spot: Spot) -> None:
     names = [each.name for each in scenario.traffic]
     seen: set[str] = set()
@@ -109,7 +129,7 @@ def _failure_refers(scenario: Scenario, spot: Spot) -> None:
     failure = scenario.expect_failure
     if failure is None:
         return
-    titles = [check.title for check in scenario.expect]
+    titles = [*(check.title for check in scenario.expect), ALWAYS_IDENTITIES]
     if failure.check not in titles:
         raise unknown(spot.key("check"), "check", failure.check, titles)
     if titles.count(failure.check) > 1:

@@ -86,6 +86,10 @@ class CheckSpec:
         return self.name or self.kind
 
 
+ALWAYS_IDENTITIES = "always: identities"
+"""The check that every scenario has without asking for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectFailure:
     """The twin that must fail: exactly this check, for a reason that `because` matches."""

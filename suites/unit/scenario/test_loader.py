@@ -281,7 +281,7 @@ EXPECT = "expect: [{%s}]"
         (EXPECT % "status: 200, where: {after: 2s, before: 1s}", "nothing lies between after and before"),
         (EXPECT % "status: 200, traffic: shoppers", "unknown traffic 'shoppers'; expected traffic"),
         ("expect: [{name: a, status: 200}, {name: a, status: 200}]", "the name of another check"),
-        ("expectFailure: {check: statis, because: x}", "unknown check 'statis'; expected status; did you mean 'status'?"),
+        ("expectFailure: {check: statis, because: x}", "expected always: identities or status; did you mean 'status'?"),
         ("expectFailure: {check: status}", "misses 'because'"),
         ("expectFailure: {check: status, because: '('}", "does not compile"),
     ],
