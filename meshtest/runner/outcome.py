@@ -30,6 +30,8 @@ def outcome(
         raised: what ended that phase.
     """
     verdict = _verdict(judged, report, raised)
+    if verdict == "fail" and not judged and known.get("kind") == "scenario":
+        verdict = "error"  # what ends a scenario before its checks is never the mesh
     entry = {**known, "verdict": verdict, "duration": known.get("duration") or report.duration}
     if verdict in (judged, "pass"):
         return entry

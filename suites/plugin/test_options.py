@@ -71,12 +71,30 @@ def test_unsupported_kinds_can_be_allowed(project: Any, make_scenario: Any) -> N
     assert project.run("--collect-only", "--mesh-allow-unsupported").code == pytest.ExitCode.OK
 
 
-def test_docker_says_that_it_is_not_there(project: Any, make_scenario: Any) -> None:
+def test_a_runtime_that_is_not_there_is_told_without_traceback(project: Any, make_scenario: Any) -> None:
     project.write("a.mesh.yaml", make_scenario("a"))
-    run = project.run("--mesh-runtime", "docker")
-    if run.code == pytest.ExitCode.OK:
-        pytest.skip("this machine has docker")
+    run = project.run("--mesh-runtime", "docker", DOCKER_HOST="tcp://127.0.0.1:1")
     assert run.code == pytest.ExitCode.TESTS_FAILED
     assert "Traceback" not in run.text
     assert run.journal["a"]["verdict"] == "error"
-    assert "docker" in run.journal["a"]["reason"]
+    assert "docker" in run.journal["a"]["reason"].lower()
+
+
+def test_a_conftest_may_choose_the_runtime(project: Any, make_scenario: Any) -> None:
+    override = (
+        "import pytest\n\n@pytest.fixture(scope='session')\ndef meshtest_runtime():\n    return 'podman'\n"
+    )
+    project.write("chosen/conftest.py", override)
+    project.write("chosen/a.mesh.yaml", make_scenario("a"))
+    project.write("b.mesh.yaml", make_scenario("b"))
+    run = project.run()
+    run.has("no runtime 'podman'; expected auto, netns, docker*")
+    assert {name: entry["verdict"] for name, entry in run.journal.items()} == {"a": "error", "b": "pass"}
+
+
+def test_last_failed_runs_the_scenario_that_failed(project: Any, make_scenario: Any) -> None:
+    project.write("a.mesh.yaml", make_scenario("good") + "---\n" + make_scenario("bad", expect="status: 404"))
+    project.run()
+    run = project.run("--lf")
+    run.has("mesh: 1 failed; *")
+    assert sorted(run.journal) == ["bad"]

@@ -45,6 +45,11 @@ def test_the_verdict(
     assert outcome(KNOWN, judged, said, raised)["verdict"] == verdict
 
 
+def test_a_bug_of_meshtest_is_no_failure_of_the_mesh() -> None:
+    entry = outcome({**KNOWN, "kind": "scenario"}, "", report("failed", longrepr="x"), NameError("x"))
+    assert entry["verdict"] == "error"
+
+
 def test_what_the_checks_said_stays() -> None:
     entry = outcome(KNOWN, "fail", report("failed", longrepr="other"), CheckFailure("other"))
     assert (entry["reason"], entry["failure"]) == ("as judged", "text")
