@@ -70,10 +70,13 @@ class Wanted(NamedTuple):
 class Pods:
     """The pods by address, and what their sidecars intercept."""
 
-    def __init__(self, pods: Iterable[Pod], silent: Iterable[str] = ()) -> None:
+    def __init__(
+        self, pods: Iterable[Pod], silent: Iterable[str] = (), detours: Mapping[str, str] | None = None
+    ) -> None:
         self._by_key = {pod.key: pod for pod in pods}
         self._by_ip = {pod.ip: pod for pod in self._by_key.values()}
         self._silent = frozenset(silent)
+        self._detours = detours or {}
         self._rules: dict[str, InterceptionRules | None] = {}
 
     def caller(self, exchange: Exchange) -> Pod | None:
@@ -97,6 +100,14 @@ class Pods:
         if rules.include_inbound_ports is not None and port not in rules.include_inbound_ports:
             return None
         return pod, "inbound"
+
+    def onward(self, line: Line) -> tuple[Pod, str] | None:
+        """The pod whose Envoy took what a line tells of, and on which side it logs it.
+
+        Behind a detour a connection has another address, by which no TCP line can be found.
+        """
+        upstream = line.get("upstream") or ""
+        return self.behind(upstream if line.get("layer") == "tcp" else self._detours.get(upstream, upstream))
 
     def sidecar(self, key: str) -> bool:
         """Whether lines of this pod's sidecar can be expected, whatever the port."""
@@ -190,7 +201,7 @@ def _entry(exchange: Exchange, pods: Pods, must: Counter[Place]) -> bool:
 
 def _onward(line: Line, pods: Pods, must: Counter[Place]) -> int:
     """Lines at the next pod: one in `must` if it surely answered, else counted as one that may exist."""
-    there = pods.behind(line.get("upstream") or "")
+    there = pods.onward(line)
     attempts = max(1, int(line.get("attempts") or 1))
     if there is None:
         return attempts - 1

@@ -16,7 +16,7 @@ from meshtest.traffic.accesslog import exchange_id, hop_of
 from meshtest.traffic.evidence import Lack, Pods, gather, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meshtest.mesh.model import Pod
     from meshtest.traffic.evidence import Line
@@ -106,6 +106,7 @@ def join(
     timeout: float,
     grace: float = _GRACE,
     silent: Iterable[str] = (),
+    detours: Mapping[str, str] | None = None,
 ) -> tuple[Exchange, ...]:
     """The exchanges with their hops: once every line that must exist is there, or after `timeout` seconds.
 
@@ -116,8 +117,9 @@ def join(
         timeout: seconds; an exchange with lines missing then is not `complete`.
         grace: seconds without news after which lines that need not exist are given up.
         silent: pods (`ns/name`) whose lines may be lost, since their sidecar was killed.
+        detours: `ip:port` that sidecars send to -> `ip:port` of the pod behind it, where the two differ.
     """
-    joining = _Joining(exchanges, log, Pods(pods, silent))
+    joining = _Joining(exchanges, log, Pods(pods, silent, detours))
     deadline = time.monotonic() + timeout
     while True:
         fed = log.absorb()

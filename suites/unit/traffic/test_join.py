@@ -122,6 +122,19 @@ def test_a_missing_line_makes_it_incomplete(lines: tuple[bytes, ...]) -> None:
     assert not joined(exchange(), *lines).complete
 
 
+def test_the_pod_behind_another_way_must_be_heard_too() -> None:
+    there = "10.244.255.254:21001"
+    detours = {there: f"{B.ip}:9080"}
+    left = line(A, "outbound", upstream=there, upstream_local=f"{A.ip}:50000")
+    log = AccessLog()
+    log.feed(A.key, left)
+    assert join([exchange()], log, PODS, timeout=0.05)[0].complete
+    assert not join([exchange()], log, PODS, timeout=0.05, detours=detours)[0].complete
+    log.feed(B.key, inbound(downstream_direct_remote="172.18.0.1:40000"))
+    one = join([exchange()], log, PODS, timeout=0.05, detours=detours)[0]
+    assert (places(one), one.complete) == (["outbound default/a-1", "inbound default/b-1"], True)
+
+
 def test_lines_of_other_exchanges_do_not_count() -> None:
     one = joined(exchange(), outbound(name="mt-1-11"), inbound(name="mt-1-11"))
     assert (one.hops, one.complete) == ((), False)
