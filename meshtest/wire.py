@@ -108,6 +108,8 @@ class Channel:
         self._waiting: dict[int, queue.SimpleQueue[Frame | None]] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self.silent = ""
+        """Why the peer answers nobody at present; whoever asks is told at once instead of waiting."""
         self._thread = threading.Thread(target=self._pump, name=f"meshtest-{name}", daemon=True)
         self._thread.start()
 
@@ -117,6 +119,8 @@ class Channel:
 
     def start(self, op: str, payload: bytes = b"", **fields: Any) -> int:
         """Ask without waiting; `result` takes the ticket."""
+        if self.silent:
+            raise RuntimeFailure(f"{self.name} cannot be asked for {op!r}: {self.silent}")
         ticket = next(self._ids)
         with self._lock:
             if self._closed:

@@ -197,7 +197,9 @@ class ControlPlane(FaultOperations):
         deadline = deadline_of(frame)
         async with self._updating:
             chosen = frame.header.get("only") or [n for n, p in self.proxies.by_id.items() if p.primed]
-            await _all(self._catch_up(node, deadline) for node in chosen)
+            # One that gets no certificate will not be ready, and is waited for when it is given one.
+            able = [node for node in chosen if node not in self.secrets.withheld]
+            await _all(self._catch_up(node, deadline) for node in able)
         return {}, b""
 
     async def _catch_up(self, node: str, deadline: float) -> None:

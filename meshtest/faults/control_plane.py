@@ -117,13 +117,10 @@ class Out:
         """Start it anew, or let it go on; returns when every sidecar has the present state."""
         if not self._out:
             return
-        if self.action is Outage.PAUSED:
-            self._hits = self.pushes.held
-            self._signal(Action.RESUME)
-            self.pushes.resume()
-        else:
-            self._signal(Action.START)
-            self.pushes.resume()
+        self._signal(Action.RESUME if self.action is Outage.PAUSED else Action.START)
+        self._hits = self.pushes.held
+        self.pushes.resume()
+        if self.action is Outage.DOWN:
             self._ask("expect", proxies=self._secrets)
             lost = self._connections_lost()
             self._hits = sum(lost.get(node, 0) > count for node, count in self._before.items())

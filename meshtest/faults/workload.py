@@ -135,8 +135,9 @@ class Processes:
             raise failures[0]
 
     def settle(self) -> None:
-        """Wait until the sidecars that run again have their configuration."""
-        if self.part is Part.SIDECAR and self._unsettled:
+        """Wait until the sidecars that run again have their configuration, unless there is nobody to give it."""
+        outage = self.ground.pushes is not None and self.ground.pushes.outage
+        if self.part is Part.SIDECAR and self._unsettled and not outage:
             nodes = [pod.node_id for pod in self._unsettled]
             within = self.ground.timeouts.push
             self.ground.sandbox.control_plane.call("ready", timeout=within + 1, only=nodes, within=within)

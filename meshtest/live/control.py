@@ -71,7 +71,7 @@ class ControlPlane:
         self._timeouts = timeouts
         self._told = Told()
         self._model: MeshModel | None = None
-        self._tickets: list[int] = []
+        self._noted: list[tuple[list[dict[str, str]], Update]] = []
         self.outage = ""
         """`down` or `paused` while a fault has it so."""
         self.held = 0
@@ -126,17 +126,17 @@ class ControlPlane:
         envoys = [_envoy(pod) for pod in model.pods if pod.has_envoy]
         if self.outage:
             self.held += 1
-            if self.outage == "paused":  # it reads them when it goes on
-                self._tickets.append(self._channel.start("proxies", proxies=envoys))
-                self._tickets.append(self._channel.start("update", update.payload, **update.header))
+            self._noted.append((envoys, update))
             start_pods()
             return {"held": f"the control plane is {self.outage}"}
+        return self._send(envoys, update, start_pods)
+
+    def _send(
+        self, envoys: list[dict[str, str]], update: Update, start_pods: Callable[[], None]
+    ) -> dict[str, Any]:
         self._channel.call("proxies", timeout=self._timeouts.push, proxies=envoys)
         ticket = self._channel.start("update", update.payload, **update.header)
         start_pods()
-        return self._result(ticket)
-
-    def _result(self, ticket: int) -> dict[str, Any]:
         try:
             return dict(self._channel.result(ticket, timeout=self._timeouts.start).header)
         except RemoteError as exc:
@@ -147,17 +147,18 @@ class ControlPlane:
     def suspend(self, outage: str) -> None:
         """Changes are noted from now on and not waited for: the control plane is `down` or `paused`."""
         self.outage, self.held = outage, 0
+        self._channel.silent = f"it is {outage}"
 
     def resume(self) -> None:
         """The control plane is back: bring every sidecar to the present state, and wait for it.
 
         A new process knows nothing, so it is told everything; Envoys that still have it are sent no more of it.
         """
-        outage, self.outage = self.outage, ""
-        tickets, self._tickets = self._tickets, []
+        outage, self.outage, self._channel.silent = self.outage, "", ""
+        noted, self._noted = self._noted, []
         if outage == "paused":
-            for ticket in tickets:
-                self._result(ticket)
+            for envoys, update in noted:
+                self._send(envoys, update, no_pods)
         elif outage and self._model is not None:
             state = self._told
             self._tell(Told(objects=state.objects, mesh_config=state.mesh_config))
