@@ -163,6 +163,9 @@ def _cluster(raw: bytes, context: Context) -> bytes:
         return raw
     cluster = cluster_pb2.Cluster.FromString(raw)
     _keep_known(cluster.filters)
+    if cluster.type == cluster_pb2.Cluster.EDS:
+        # Else an ejection takes effect a second late when endpoints have changed just before, as faults change them.
+        cluster.common_lb_config.update_merge_window.SetInParent()
     if context.generation:
         _stamp(cluster.metadata, context.generation)
     if context.limits:

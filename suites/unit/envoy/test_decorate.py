@@ -111,6 +111,15 @@ def test_clusters_lose_istios_filters_and_nothing_else() -> None:
     assert decorate("CDS", with_filter, CONTEXT) == plain
 
 
+def test_an_ejection_takes_effect_at_once_though_endpoints_have_just_changed() -> None:
+    metadata = {"filterMetadata": {"istio": {"services": []}}}
+    body = {"name": "outbound|80||x", "type": "EDS", "connect_timeout": "1s", "metadata": metadata}
+    raw = json_format.ParseDict(body, cluster_pb2.Cluster()).SerializeToString()
+    found = cluster_pb2.Cluster.FromString(decorate("CDS", raw, CONTEXT))
+    assert found.common_lb_config.HasField("update_merge_window")
+    assert found.common_lb_config.update_merge_window.ToMilliseconds() == 0
+
+
 @pytest.mark.parametrize("kind", ["EDS", "RDS", "ECDS"])
 def test_other_kinds_pass_unchanged(kind: str) -> None:
     assert decorate(kind, b"istio anything", CONTEXT) == b"istio anything"
