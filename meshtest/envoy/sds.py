@@ -15,6 +15,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
+from meshtest.envoy import secret_files
 from meshtest.envoy.resources import TYPE_URLS, Resource
 from meshtest.envoy.signals import Signal
 
@@ -53,8 +54,16 @@ class Secrets:
     _watches: list[_Watch] = field(default_factory=list)
 
     def find(self, node: str, name: str) -> Resource | None:
-        """A proxy's own secret, else everybody's."""
-        return self.by_name.get((node, name)) or self.by_name.get((EVERYBODY, name))
+        """A proxy's own secret, else everybody's, else the files that it names."""
+        found = self.by_name.get((node, name)) or self.by_name.get((EVERYBODY, name))
+        if found is None and (pem := secret_files.read(name)) is not None:
+            value = (
+                root_secret(name, pem["ca"])
+                if "ca" in pem
+                else identity_secret(name, pem["cert"], pem["key"])
+            )
+            found = self.by_name[EVERYBODY, name] = Resource.of(value, value)
+        return found
 
     def put(self, node: str, name: str, secret: bytes) -> None:
         """Set a secret and send it to whoever watches it."""

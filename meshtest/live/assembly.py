@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshtest.envoy.bootstrap import bootstrap
+from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
@@ -34,16 +34,21 @@ class Applications:
 
 
 def sandbox_plan(
-    model: MeshModel, applications: Applications, envoy: str, authority: str = ""
+    model: MeshModel,
+    applications: Applications,
+    envoy: str,
+    authority: str = "",
+    *,
+    socket_mark: int | None = SOCKET_MARK,
 ) -> SandboxPlan:
     """Everything that is started together for a mesh.
 
     `authority` is what the mesh's certificate authority is derived from: a control plane that is started anew has
-    the same root. Empty: another one at each start.
+    the same root. Empty: another one at each start. `socket_mark` is the runtime's.
     """
     check_names(model, applications)
     return SandboxPlan(
-        pods=[pod_plan(model, pod, applications) for pod in model.pods],
+        pods=[pod_plan(model, pod, applications, socket_mark=socket_mark) for pod in model.pods],
         network=network_plan(model),
         control_plane=Role(target=CONTROL_PLANE, config={"directory": DIRECTORY, "seed": authority}),
         driver=Role(target=DRIVER, config={"directory": DIRECTORY, "namespaces": f"{DIRECTORY}/netns"}),
@@ -56,7 +61,9 @@ def network_plan(model: MeshModel) -> NetworkPlan:
     return NetworkPlan(cluster_ips=model.cluster_ips, zone=model.zone)
 
 
-def pod_plan(model: MeshModel, pod: Pod, applications: Applications) -> PodPlan:
+def pod_plan(
+    model: MeshModel, pod: Pod, applications: Applications, *, socket_mark: int | None = SOCKET_MARK
+) -> PodPlan:
     """One pod and its processes."""
     ports = standin_ports(model, pod)
     application: Role | Command | None
@@ -70,7 +77,7 @@ def pod_plan(model: MeshModel, pod: Pod, applications: Applications) -> PodPlan:
     return PodPlan(
         pod=pod,
         application=application,
-        bootstrap=bootstrap(pod, directory=DIRECTORY) if pod.has_envoy else None,
+        bootstrap=bootstrap(pod, directory=DIRECTORY, socket_mark=socket_mark) if pod.has_envoy else None,
         interception=_interception(pod),
         readiness_ports=tuple(port for port, _ in ports) if argv is not None else (),
         env=_environment(pod),

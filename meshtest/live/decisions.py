@@ -11,9 +11,9 @@ from meshtest.mesh.places import locate
 from meshtest.traffic.model import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from meshtest.mesh.model import MeshModel
+    from meshtest.mesh.model import MeshModel, Pod
     from meshtest.traffic.model import Exchange, Hop
 
 _DENIED = "rbac_access_denied_matched_policy"
@@ -22,6 +22,27 @@ _CONFIG = re.compile(
     r"/apis/(?P<group>[^/]+)/[^/]+/namespaces/(?P<namespace>[^/]+)/(?P<kind>[^/]+)/(?P<name>[^/]+)$"
 )
 _POLICY = "AuthorizationPolicy"
+
+
+def told(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
+    """The same exchanges, each with the policy that decided it, and a backend that has a namespace and a workload."""
+    by_name: dict[str, Pod] = {}
+    for pod in model.pods:
+        by_name.setdefault(pod.name, pod)
+    return [_named(exchange, by_name) for exchange in decided(exchanges, model)]
+
+
+def _named(exchange: Exchange, by_name: Mapping[str, Pod]) -> Exchange:
+    """An application that is not the stand-in may know its host name only, which is its pod's."""
+    backend = exchange.backend
+    if backend is None or backend.namespace:
+        return exchange
+    seen = {hop.pod.rpartition("/")[2]: hop.pod for hop in exchange.hops}
+    pod = by_name.get(backend.pod)
+    if pod is None:
+        return exchange
+    namespace = seen.get(pod.name, pod.key).partition("/")[0]
+    return replace(exchange, backend=replace(backend, namespace=namespace, workload=pod.workload))
 
 
 def decided(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:

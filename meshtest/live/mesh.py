@@ -16,10 +16,11 @@ from meshtest.errors import ScenarioError
 from meshtest.faults.base import Ground
 from meshtest.live.assembly import Applications, network_plan, pod_plan, sandbox_plan
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
-from meshtest.live.decisions import decided
+from meshtest.live.decisions import told
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.requests import find_caller, plain_request
 from meshtest.live.sending import Pace, Sender
+from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import identity, load
 from meshtest.traffic.history import AccessLog
@@ -76,6 +77,7 @@ class Mesh:
         self._base = self._started_with
         self._applied: Objects = {}
         self._mesh_config = _mesh_config_text(options.mesh_config)
+        self._pod_network = POD_NETWORK
         self._log = AccessLog()
         self._stack = contextlib.ExitStack()
         self._faults = ActiveFaults()
@@ -119,6 +121,7 @@ class Mesh:
         began = time.monotonic()
         engine = engine or self._own_engine()
         self.engine = engine
+        self._choose_runtime()
         self._model = self._build()
         sandbox = self._start_sandbox(self._model)
         self._sandbox = sandbox
@@ -138,14 +141,25 @@ class Mesh:
         self._stack.callback(engine.close)
         return engine
 
+    def _choose_runtime(self) -> None:
+        from meshtest.runtime import choose  # noqa: PLC0415 - only where a mesh is started
+        from meshtest.runtime.base import Reserving  # noqa: PLC0415 - as above
+
+        chosen = choose(self.options.runtime)
+        self.runtime, self._runtime = chosen.name, chosen
+        if isinstance(chosen, Reserving):
+            self._stack.callback(chosen.release)
+            self._pod_network = chosen.reserve()
+
     def _start_sandbox(self, model: MeshModel) -> Sandbox:
         from meshtest.envoy.binary import find_envoy  # noqa: PLC0415 - only where a mesh is started
-        from meshtest.runtime import choose  # noqa: PLC0415 - as above
 
+        runtime = self._runtime
         authority = f"{random.SystemRandom().getrandbits(128):x}"
-        plan = sandbox_plan(model, self.options.applications, str(find_envoy()), authority)
-        runtime = choose(self.options.runtime)
-        self.runtime = runtime.name
+        envoy = "" if runtime.brings_envoy else str(find_envoy())
+        plan = sandbox_plan(
+            model, self.options.applications, envoy, authority, socket_mark=runtime.socket_mark
+        )
         sandbox = runtime.start(plan, self._log.feed)
         self._stack.callback(sandbox.close)
         return sandbox
@@ -216,7 +230,9 @@ class Mesh:
         self, applied: Objects | None = None, base: Objects | None = None, previous: MeshModel | None = None
     ) -> MeshModel:
         manifests = {**(self._base if base is None else base), **(applied or {})}
-        options = BuildOptions(allow_unsupported=self.options.allow_unsupported)
+        options = BuildOptions(
+            allow_unsupported=self.options.allow_unsupported, pod_network=self._pod_network
+        )
         return build_model(list(manifests.values()), previous=previous, options=options)
 
     def _change(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
@@ -233,7 +249,8 @@ class Mesh:
             if (model.cluster_ips, model.zone) != (old.cluster_ips, old.zone):
                 self._sandbox.set_network(network_plan(model))
             if fresh:
-                plans = [pod_plan(model, pod, self.options.applications) for pod in fresh]
+                mark = self._runtime.socket_mark
+                plans = [pod_plan(model, pod, self.options.applications, socket_mark=mark) for pod in fresh]
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
         pushed = self._control.change(model, mesh_config, start_pods)
@@ -284,7 +301,7 @@ class Mesh:
         """Send a request as often as `pace` says; what `request` and `send` are made of."""
         pod = find_caller(self._model, caller)
         history = self._sender.send(self._model, pod, [request], self._faults, pace)
-        history = replace(history, exchanges=tuple(decided(history.exchanges, self._model)))
+        history = replace(history, exchanges=tuple(told(history.exchanges, self._model)))
         self._exchanges.extend(history.exchanges)
         return history
 

@@ -70,7 +70,7 @@ def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
 
 
 def find_caller(model: MeshModel, name: str) -> Pod:
-    """The pod that `name` means: `ns/pod`, `ns/workload`, or either without namespace where that is not ambiguous."""
+    """The pod that `name` means: a pod, a workload or a Service; `ns/name`, or the name where that is not ambiguous."""
     found = [pod for pod in model.pods if name in (pod.key, pod.workload_key)]
     if not found and "/" not in name:
         found = [pod for pod in model.pods if name in (pod.name, pod.workload)]
@@ -82,6 +82,9 @@ def find_caller(model: MeshModel, name: str) -> Pod:
                     expected=" or ".join(f"{ns}/{name}" for ns in spaces),
                 )
             found = [pod for pod in found if pod.namespace == "default"]
+    if not found:
+        services = [service for service in model.services if name in (service.key, service.name)]
+        found = [pod for service in services for pod in model.pods_behind(service)]
     if not found:
         known = sorted({pod.workload_key for pod in model.pods})
         plain = {key.partition("/")[2]: key for key in known}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meshtest.traffic.history import AccessLog
     from meshtest.traffic.model import Exchange, Request
     from meshtest.waiting import Timeouts
-    from meshtest.wire import Channel
+    from meshtest.wire import Asking
 
 _LEAD = 0.02
 """Seconds in which the driver is told of a load, so that its first request and the clock of the faults agree."""
@@ -56,7 +56,7 @@ class Pace:
 class Sender:
     """One mesh's traffic."""
 
-    def __init__(self, driver: Channel, log: AccessLog, timeouts: Timeouts, seed: int) -> None:
+    def __init__(self, driver: Asking, log: AccessLog, timeouts: Timeouts, seed: int) -> None:
         self._driver = TrafficDriver(driver, run=secrets.token_hex(3))
         self._log = log
         self._timeouts = timeouts

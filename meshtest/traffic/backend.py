@@ -30,7 +30,7 @@ def parse_backend(
         name.lower() == "content-type" and value.startswith("application/grpc") for name, value in headers
     )
     for text in messages or (body,):
-        found = _parse(_first_json(text) if grpc else text)
+        found = _parse(_first_text(text) if grpc else text)
         if found is not None:
             return found
     return None
@@ -173,8 +173,8 @@ def _base64(text: Any) -> bytes:
         return str(text).encode()
 
 
-def _first_json(message: bytes) -> bytes:
-    """The first string field of a protobuf message that looks like JSON."""
+def _first_text(message: bytes) -> bytes:
+    """The first string field of a protobuf message that looks like JSON, or like the text of Istio's echo."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)
@@ -182,7 +182,7 @@ def _first_json(message: bytes) -> bytes:
             return b""
         size, position = _varint(message, position)
         field = message[position : position + size]
-        if field.startswith(b"{"):
+        if field.startswith(b"{") or _ECHO_SIGN in field:
             return field
         position += size
     return b""

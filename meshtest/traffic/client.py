@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshtest.traffic.model import Request
-    from meshtest.wire import Channel, Frame
+    from meshtest.wire import Asking, Frame
 
     Mark = tuple[str, Sequence[int]]
     """A baggage member, and the positions of the requests that carry it."""
@@ -65,7 +65,7 @@ class Traffic:
 class TrafficDriver:
     """Sends requests through the driver process; `run` makes the exchange ids unique to this mesh."""
 
-    def __init__(self, channel: Channel, *, run: str) -> None:
+    def __init__(self, channel: Asking, *, run: str) -> None:
         self._channel = channel
         self._prefix = f"mt-{run}-"
         self._sent = 0

@@ -101,6 +101,11 @@ class Pods:
             return None
         return pod, "inbound"
 
+    def own(self, caller: str, address: str) -> bool:
+        """Whether a pod calls its own address: that stays on its loopback interface, past its sidecar."""
+        pod = self._by_key.get(caller)
+        return pod is not None and _split(address)[0] == pod.ip
+
     def onward(self, line: Line) -> tuple[Pod, str] | None:
         """The pod whose Envoy took what a line tells of, and on which side it logs it.
 
@@ -116,7 +121,7 @@ class Pods:
 
     def _takes_outbound(self, pod: Pod, ip: str, port: int) -> bool:
         rules = self._of(pod)
-        if rules is None or pod.key in self._silent or not ip or ip.startswith("127."):
+        if rules is None or pod.key in self._silent or ip in ("", pod.ip) or ip.startswith("127."):
             return False
         if port in rules.include_outbound_ports:
             return True
@@ -184,6 +189,8 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
 
 def _entry(exchange: Exchange, pods: Pods, must: Counter[Place]) -> bool:
     """Where a request that no sidecar sent enters the mesh; True where it may, nobody knows at which pod."""
+    if pods.own(exchange.caller, exchange.remote_address):
+        return False
     there = pods.behind(exchange.remote_address)
     answered = exchange.outcome is Outcome.RESPONSE
     if there is not None:

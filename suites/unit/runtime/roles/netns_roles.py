@@ -38,7 +38,9 @@ def failing_control_plane(config: dict[str, Any], sock: socket.socket) -> int:
 
 def driver(config: dict[str, Any], sock: socket.socket) -> int:
     del config
-    return _serve(sock, {"connect": _connect, "exchange": _exchange, "resolve": _resolve, "ls": _ls} | _talk())
+    return _serve(
+        sock, {"connect": _connect, "exchange": _exchange, "resolve": _resolve, "ls": _ls} | _talk()
+    )
 
 
 def echo(config: dict[str, Any], sock: socket.socket | None) -> int:
