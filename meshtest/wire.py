@@ -15,7 +15,7 @@ import queue
 import struct
 import threading
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from meshtest.errors import RuntimeFailure
 
@@ -87,6 +87,21 @@ async def serve(
         task.add_done_callback(tasks.discard)
     for task in tasks:
         task.cancel()
+
+
+class Asking(Protocol):
+    """Somebody who can be asked: a process behind a `Channel`, or several that share the work."""
+
+    name: str
+
+    def call(self, op: str, payload: bytes = b"", *, timeout: float, **fields: Any) -> Frame:
+        """Ask and wait for the answer."""
+
+    def start(self, op: str, payload: bytes = b"", **fields: Any) -> int:
+        """Ask without waiting; `result` takes the ticket."""
+
+    def result(self, ticket: int, *, timeout: float) -> Frame:
+        """The answer to `start`."""
 
 
 class Channel:

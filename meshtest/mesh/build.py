@@ -48,6 +48,8 @@ class BuildOptions:
     """Pod or workload, as `namespace/name` -> node."""
     usual_gateways: bool = True
     """Whether the gateways of a usual installation run where a Gateway selects them."""
+    pod_network: str = addresses.POD_NETWORK
+    """The first two numbers of the pods' addresses."""
     not_ready: Collection[str] = ()
     """Pods that fail their readiness probe, as `namespace/name`."""
 
@@ -74,7 +76,7 @@ def build_model(
         added = usual_gateways(acted_on, [pod for pod, _ in made.values()], options.root_namespace)
         made |= _drafts(added, around)
         acted_on += added
-    pods = _addressed(made, previous)
+    pods = _addressed(made, previous, options.pod_network)
     services = _services(acted_on, previous)
     slices = _slices(acted_on, services, pods, nodes)
     held, created = objects.stamp(
@@ -134,9 +136,11 @@ def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tu
     return made
 
 
-def _addressed(made: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None) -> list[Pod]:
+def _addressed(
+    made: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None, pod_network: str
+) -> list[Pod]:
     before = {pod.key: pod.ip for pod in previous.pods} if previous else {}
-    given = addresses.assign(made, addresses.POD_NETWORK, before=before)
+    given = addresses.assign(made, pod_network, before=before)
     return [replace(pod, ip=given[key]) for key, (pod, _) in made.items()]
 
 

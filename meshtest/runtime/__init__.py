@@ -11,7 +11,7 @@ NAMES = ("auto", "netns", "docker")
 
 
 def choose(name: str) -> Runtime:
-    """Return the runtime of that name; `auto` is netns where it can run.
+    """Return the runtime of that name; `auto` is netns where it can run, else docker where that can.
 
     Raises ScenarioError for an unknown name and Unsupported where the runtime cannot run.
     """
@@ -19,12 +19,21 @@ def choose(name: str) -> Runtime:
 
     if name not in NAMES:
         raise ScenarioError(f"no runtime {name!r}", expected=", ".join(NAMES), nearest=nearest(name, NAMES))
-    if name == "docker":
-        raise Unsupported("the docker runtime is not available: use --mesh-runtime=netns")
-    from meshtest.runtime.netns.runtime import NetnsRuntime  # noqa: PLC0415 - as above
+    problems = []
+    if name != "docker":
+        from meshtest.runtime.netns.runtime import NetnsRuntime  # noqa: PLC0415 - as above
 
-    runtime = NetnsRuntime()
-    problem = runtime.refusal()
-    if problem is not None:
-        raise Unsupported(problem)
-    return runtime
+        netns = NetnsRuntime()
+        problem = netns.refusal()
+        if problem is None:
+            return netns
+        problems.append(problem)
+    if name != "netns":
+        from meshtest.runtime.docker.runtime import DockerRuntime  # noqa: PLC0415 - as above
+
+        docker = DockerRuntime()
+        problem = docker.missing()
+        if problem is None:
+            return docker
+        problems.append(problem)
+    raise Unsupported("\n".join(problems))

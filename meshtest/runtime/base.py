@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meshtest.mesh.model import Backend, Pod
-    from meshtest.wire import Channel
+    from meshtest.wire import Asking, Channel, Frame
 
 
 class Capability(Enum):
@@ -152,7 +152,10 @@ class Sandbox(Protocol):
     """A running set of pods with their network; closing it ends every process in it."""
 
     control_plane: Channel
-    driver: Channel
+
+    @property
+    def driver(self) -> Asking:
+        """Who sends the pods' requests."""
 
     def ready(self, timeout: float) -> None:
         """Wait until every process runs and every application is ready, or raise RuntimeFailure."""
@@ -212,10 +215,25 @@ class Misnames(Protocol):
         """How many queries have been answered so."""
 
 
+@runtime_checkable
+class Reserving(Protocol):
+    """Optional ability of a runtime: several of its sandboxes share a network, so each has addresses of its own."""
+
+    def reserve(self) -> str:
+        """Make room for the next sandbox; returns the first two numbers of its pods' addresses."""
+
+    def release(self) -> None:
+        """Remove everything that was made since."""
+
+
 class Runtime(Protocol):
     """A way to run pods on this machine."""
 
     name: str
+    socket_mark: int | None
+    """What Envoy has to put on its sockets for the redirect rules to know them; None where its uid tells."""
+    brings_envoy: bool
+    """Whether it runs an Envoy of its own and not the one of `SandboxPlan`."""
 
     def capabilities(self) -> frozenset[Capability]:
         """What it can do here, probed."""
@@ -223,5 +241,10 @@ class Runtime(Protocol):
     def missing(self) -> str | None:
         """Why it cannot run here and what to change; None if it can."""
 
-    def start(self, plan: SandboxPlan, on_access: Callable[[str, bytes], None]) -> Sandbox:
+    def start(
+        self,
+        plan: SandboxPlan,
+        on_access: Callable[[str, bytes], None],
+        on_event: Callable[[str, Frame], None] | None = None,
+    ) -> Sandbox:
         """Start everything and return at once; `on_access(pod key, bytes)` receives access logs."""

@@ -31,6 +31,7 @@ class _Meta(IntEnum):
     MARK = 3
     IIF = 4
     OIF = 5
+    SKUID = 10
     L4PROTO = 16
     RANDOM = 24
 
@@ -45,6 +46,7 @@ RAW, FILTER = -300, 0
 """Priorities: before connections are tracked, and where packets are usually filtered."""
 _DROP, _RETURN, _JUMP, _GOTO = 0, -5, -3, -4
 _LOOPBACK = 1
+_PORT_UNREACHABLE = 3
 _LARGEST = 180_000
 _OVERHEAD = 20
 
@@ -79,6 +81,11 @@ def marked(mark: int, *, negate: bool = False) -> bytes:
     return _meta(_Meta.MARK) + _compare(struct.pack("=I", mark), negate=negate)
 
 
+def sent_by(uid: int, negate: bool = False) -> bytes:  # noqa: FBT001, FBT002 - the shape of `rules.Proxy`
+    """Match the owner of the sending socket."""
+    return _meta(_Meta.SKUID) + _compare(struct.pack("=I", uid), negate=negate)
+
+
 def to_loopback() -> bytes:
     """Match what leaves by lo."""
     return _meta(_Meta.OIF) + _compare(struct.pack("=I", _LOOPBACK))
@@ -108,6 +115,11 @@ def counter() -> bytes:
 def drop() -> bytes:
     """Let the packet vanish."""
     return _verdict(_DROP)
+
+
+def reject(*, reset: bool) -> bytes:
+    """Refuse: a TCP connection by a reset, anything else by `port unreachable`."""
+    return _expression("reject", network(1, int(reset)), attribute(2, bytes([_PORT_UNREACHABLE])))
 
 
 def leave() -> bytes:
@@ -166,9 +178,10 @@ def table(name: str) -> Message:
     return _message(_NEW_TABLE, netlink.CREATE, text(1, name), f"table {name}")
 
 
-def base_chain(table_name: str, name: str, hook: Hook) -> Message:
+def base_chain(table_name: str, name: str, hook: Hook, priority: int | None = None) -> Message:
     """Make a chain that the kernel calls for the first packet of every connection."""
-    priority = _SRCNAT if hook is Hook.POSTROUTING else _DSTNAT
+    if priority is None:
+        priority = _SRCNAT if hook is Hook.POSTROUTING else _DSTNAT
     return _hooked_chain(table_name, name, hook, priority, "nat")
 
 

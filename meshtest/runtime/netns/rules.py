@@ -1,7 +1,8 @@
 """Which rules a pod and the router carry: Istio's redirects, and cluster IPs as kube-proxy makes them.
 
 A uid cannot tell Envoy from its application here, since an ordinary user's sandbox has one uid only; Envoy
-marks its sockets instead, and `MARK` stands wherever Istio's rules ask for the proxy's uid.
+marks its sockets instead, and `MARK` stands wherever Istio's rules ask for the proxy's uid. Other runtimes say
+themselves how the proxy is known.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from meshtest.runtime.netns import nft
 from meshtest.runtime.netns.links import NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from meshtest.runtime.base import Interception
     from meshtest.runtime.netns.netlink import Message
@@ -21,22 +22,29 @@ MARK = 1337
 INBOUND_PORT = 15006
 OUTBOUND_PORT = 15001
 _TUNNEL_PORT = 15008
-_TABLE = "meshtest"
+TABLE = "meshtest"
 
+if TYPE_CHECKING:
+    Proxy = Callable[[bool], bytes]
+    """An expression that matches what Envoy sends itself, or (True) all else."""
 Backends = list[tuple[str, int]]
 ClusterIps = dict[str, dict[int, list[tuple[str, int]]]]
 """Cluster IP -> port -> backends."""
 
 
-def redirect_messages(interception: Interception) -> list[Message]:
+def _marked(negate: bool) -> bytes:  # noqa: FBT001 - the shape of Proxy
+    return nft.marked(MARK, negate=negate)
+
+
+def redirect_messages(interception: Interception, proxy: Proxy = _marked) -> list[Message]:
     """Build a pod's redirects (istio/istio: tools/istio-iptables/pkg/capture/run.go)."""
     messages = [
-        nft.table(_TABLE),
-        nft.base_chain(_TABLE, "prerouting", nft.Hook.PREROUTING),
-        nft.base_chain(_TABLE, "output", nft.Hook.OUTPUT),
+        nft.table(TABLE),
+        nft.base_chain(TABLE, "prerouting", nft.Hook.PREROUTING),
+        nft.base_chain(TABLE, "output", nft.Hook.OUTPUT),
     ]
-    messages += [nft.rule(_TABLE, "prerouting", (nft.tcp(), *found)) for found in _inbound(interception)]
-    messages += [nft.rule(_TABLE, "output", found) for found in _outbound(interception)]
+    messages += [nft.rule(TABLE, "prerouting", (nft.tcp(), *found)) for found in _inbound(interception)]
+    messages += [nft.rule(TABLE, "output", found) for found in _outbound(interception, proxy)]
     return messages
 
 
@@ -51,12 +59,12 @@ def _inbound(interception: Interception) -> Iterator[nft.Rule]:
     yield (nft.redirect(INBOUND_PORT),)
 
 
-def _outbound(interception: Interception) -> Iterator[nft.Rule]:
+def _outbound(interception: Interception, proxy: Proxy) -> Iterator[nft.Rule]:
     tcp, to_envoy = nft.tcp(), nft.redirect(OUTBOUND_PORT)
     for port in interception.exclude_outbound_ports:
         yield tcp, nft.to_port(port), nft.leave()
         yield nft.udp(), nft.to_port(port), nft.leave()
-    yield from _loopback()
+    yield from _loopback(proxy)
     for cidr in interception.exclude_outbound_ranges:
         yield nft.to_address(cidr), nft.leave()
     for port in interception.include_outbound_ports:
@@ -68,7 +76,7 @@ def _outbound(interception: Interception) -> Iterator[nft.Rule]:
         yield tcp, nft.to_address(cidr), to_envoy
 
 
-def _loopback() -> Iterator[nft.Rule]:
+def _loopback(proxy: Proxy) -> Iterator[nft.Rule]:
     """Keep Envoy from calling itself: all but its calls of its own pod's address."""
     lo = nft.to_loopback()
     yield lo, nft.from_address("127.0.0.6"), nft.leave()
@@ -77,25 +85,25 @@ def _loopback() -> Iterator[nft.Rule]:
         nft.to_address("127.0.0.1", negate=True),
         nft.tcp(),
         nft.to_port(_TUNNEL_PORT, negate=True),
-        nft.marked(MARK),
+        proxy(False),  # noqa: FBT003 - the shape of Proxy
         nft.redirect(INBOUND_PORT),
     )
-    yield lo, nft.marked(MARK, negate=True), nft.leave()
-    yield nft.marked(MARK), nft.leave()
+    yield lo, proxy(True), nft.leave()  # noqa: FBT003 - as above
+    yield proxy(False), nft.leave()  # noqa: FBT003 - as above
     yield nft.to_address("127.0.0.1"), nft.leave()
 
 
 def router_messages() -> list[Message]:
     """Build the router's chains: one dispatching chain, and later one chain per cluster IP."""
     messages = [
-        nft.table(_TABLE),
-        nft.chain(_TABLE, "services"),
-        nft.base_chain(_TABLE, "prerouting", nft.Hook.PREROUTING),
-        nft.base_chain(_TABLE, "output", nft.Hook.OUTPUT),
-        nft.base_chain(_TABLE, "postrouting", nft.Hook.POSTROUTING),
+        nft.table(TABLE),
+        nft.chain(TABLE, "services"),
+        nft.base_chain(TABLE, "prerouting", nft.Hook.PREROUTING),
+        nft.base_chain(TABLE, "output", nft.Hook.OUTPUT),
+        nft.base_chain(TABLE, "postrouting", nft.Hook.POSTROUTING),
     ]
     for hook in ("prerouting", "output"):
-        messages += [nft.rule(_TABLE, hook, (kind, nft.jump("services"))) for kind in (nft.tcp(), nft.udp())]
+        messages += [nft.rule(TABLE, hook, (kind, nft.jump("services"))) for kind in (nft.tcp(), nft.udp())]
     return messages
 
 
@@ -104,17 +112,17 @@ def service_messages(old: ClusterIps, new: ClusterIps) -> list[Message]:
     messages: list[Message] = []
     for ip in new:
         if ip not in old:
-            messages.append(nft.chain(_TABLE, ip))
+            messages.append(nft.chain(TABLE, ip))
         if new[ip] != old.get(ip):
-            messages.append(nft.flush(_TABLE, ip))
-            messages += [nft.rule(_TABLE, ip, found) for found in _balance(new[ip])]
+            messages.append(nft.flush(TABLE, ip))
+            messages += [nft.rule(TABLE, ip, found) for found in _balance(new[ip])]
     gone = [ip for ip in old if ip not in new]
     if gone:
-        messages.append(nft.flush(_TABLE, "services"))
+        messages.append(nft.flush(TABLE, "services"))
         for ip in gone:
-            messages += [nft.flush(_TABLE, ip), nft.delete_chain(_TABLE, ip)]
+            messages += [nft.flush(TABLE, ip), nft.delete_chain(TABLE, ip)]
     named = new if gone else [ip for ip in new if ip not in old]
-    return messages + [nft.rule(_TABLE, "services", (nft.to_address(ip), nft.goto(ip))) for ip in named]
+    return messages + [nft.rule(TABLE, "services", (nft.to_address(ip), nft.goto(ip))) for ip in named]
 
 
 def _balance(ports: Mapping[int, Backends]) -> Iterator[nft.Rule]:
@@ -127,8 +135,8 @@ def _balance(ports: Mapping[int, Backends]) -> Iterator[nft.Rule]:
 
 def hairpin_messages(pods: Iterable[str]) -> list[Message]:
     """Let a pod that calls itself by a cluster IP be called by the node; it would refuse its own address."""
-    messages = [nft.flush(_TABLE, "postrouting")]
+    messages = [nft.flush(TABLE, "postrouting")]
     for ip in pods:
         same = (nft.from_address(ip), nft.to_address(ip), nft.source_nat(NODE))
-        messages.append(nft.rule(_TABLE, "postrouting", same))
+        messages.append(nft.rule(TABLE, "postrouting", same))
     return messages

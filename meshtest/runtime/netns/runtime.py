@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Capability
 from meshtest.runtime.netns.permission import ELSE, advice, plainly_allowed
+from meshtest.runtime.netns.rules import MARK
 from meshtest.runtime.netns.sandbox import Launcher, NetnsSandbox
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class NetnsRuntime:
     """Pods as Linux namespaces; see `meshtest.runtime.base.Runtime`."""
 
     name = "netns"
+    socket_mark: int | None = MARK
+    brings_envoy = False
 
     def capabilities(self) -> frozenset[Capability]:
         """What it can do here, probed."""

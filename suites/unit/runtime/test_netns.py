@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from meshtest.errors import ScenarioError, Unsupported
+from meshtest.errors import ScenarioError
 from meshtest.runtime import choose
 from meshtest.runtime.base import Capability
 from meshtest.runtime.netns.permission import advice, plainly_allowed
@@ -19,11 +19,6 @@ from meshtest.runtime.netns.sandbox import launcher_command
 
 def test_auto_chooses_netns_where_it_can_run(runtime: Any) -> None:
     assert choose("auto").name == choose("netns").name == runtime.name == "netns"
-
-
-def test_docker_is_said_to_be_missing() -> None:
-    with pytest.raises(Unsupported, match="docker"):
-        choose("docker")
 
 
 def test_an_unknown_runtime_is_an_error_of_the_user() -> None:

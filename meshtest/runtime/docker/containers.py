@@ -1,0 +1,214 @@
+"""Which containers a sandbox is made of, as specifications. Pure.
+
+None is privileged; all of meshtest's own have a read-only root, no capabilities and no way to new ones, except the
+init container, which has NET_ADMIN and nothing else, for the moment that it lives.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshtest.runtime.docker import image as images
+from meshtest.runtime.docker import labels
+from meshtest.runtime.docker.client import ContainerSpec
+from meshtest.runtime.role import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meshtest.runtime.base import PodPlan, Role
+    from meshtest.runtime.docker.labels import Run
+
+DIRECTORY = "/run/meshtest"
+SIDECAR_UID = 1337
+"""Envoy's own, as Istio's; redirect rules tell it apart by this."""
+OTHER_UID = 1338
+CONTROL_PLANE, RESOLVER, DRIVER = "meshtest/control-plane", "meshtest/resolver", "meshtest/driver"
+NAMES_ROLE = "meshtest.runtime.docker.names:main"
+_HOLDER = f"{images.CODE}/meshtest/runtime/docker/holder.py"
+_ENVOY_FLAGS = (
+    "--disable-hot-restart",
+    "--drain-time-s", "0",
+    "--drain-strategy", "immediate",
+    "--log-level", "warning",
+    "--file-flush-min-size-kb", "0",
+    "--file-flush-interval-msec", "1000",
+    "--skip-deprecated-logs",
+)  # fmt: skip
+_QUIET = {"Type": "none", "Config": {}}
+"""What meshtest's own write on standard output is frames, and their errors are read as they come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The run's network: pods have `prefix.x.y`, meshtest's own stand at the end of it."""
+
+    name: str
+    prefix: str
+
+    @property
+    def subnet(self) -> str:
+        """All of it."""
+        return f"{self.prefix}.0.0/16"
+
+    @property
+    def gateway(self) -> str:
+        """The daemon's machine."""
+        return f"{self.prefix}.255.254"
+
+    @property
+    def control_plane(self) -> str:
+        """Where the control plane stands."""
+        return f"{self.prefix}.255.253"
+
+    @property
+    def resolver(self) -> str:
+        """Every pod's name server."""
+        return f"{self.prefix}.255.252"
+
+    def further(self, number: int) -> str:
+        """Where the n-th further role between the pods stands; pods never get these."""
+        return f"{self.prefix}.{254 - number // 3}.{252 + number % 3}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What all containers of a sandbox have in common."""
+
+    run: Run
+    image: str
+    network: Network
+    concurrency: int = 1
+    volume: str = ""
+    extra_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def labelled(self, **more: str) -> dict[str, str]:
+        """The labels of one container."""
+        return {**self.extra_labels, **self.run.labels, **more}
+
+    def name(self, words: str) -> str:
+        """A container's name."""
+        return f"{self.run.name}-{words.replace('/', '-')}"
+
+    def own(self, name: str, role: Role, address: str | None, *, uid: int = OTHER_UID) -> ContainerSpec:
+        """One of meshtest's own processes."""
+        return ContainerSpec(
+            name=self.name(name.removeprefix("meshtest/")),
+            image=self.image,
+            command=[images.PYTHON, "-m", "meshtest.runtime.role", role.target],
+            labels=self.labelled(**{labels.PART: name}),
+            environment={CONFIG: json.dumps(dict(role.config))},
+            user=f"{uid}:{uid}",
+            attached=True,
+            network=self.network.name if address else None,
+            address=address,
+            host={**_confined(), "log_config": _QUIET, **(self._volume() if uid == SIDECAR_UID else {})},
+        )
+
+    def owner(self, plan: PodPlan) -> ContainerSpec:
+        """The first container of a pod: its network namespace, and Envoy if it has one."""
+        pod = plan.pod
+        config: dict[str, Any] = {"ip": pod.ip}
+        if plan.bootstrap is not None:
+            concurrency = ("--concurrency", str(self.concurrency))
+            config["argv"] = [images.ENVOY, "--config-yaml", plan.bootstrap, *concurrency, *_ENVOY_FLAGS]
+            config["needs"] = f"{DIRECTORY}/xds.sock"
+            config["access_log"] = f"{DIRECTORY}/{pod.key.replace('/', '_')}.access"
+        return ContainerSpec(
+            name=self.name(pod.key),
+            image=self.image,
+            command=[images.PYTHON, "-I", "-S", _HOLDER],
+            labels=self.labelled(**{labels.POD: pod.key, labels.PART: "sidecar"}),
+            environment={CONFIG: json.dumps(config)},
+            user=f"{SIDECAR_UID}:{SIDECAR_UID}",
+            hostname=pod.hostname or pod.name,
+            attached=True,
+            network=self.network.name,
+            address=pod.ip,
+            host={**_confined(), **self._names(plan), **self._volume(), "log_config": _QUIET},
+        )
+
+    def application(self, plan: PodPlan, role: Role, owner: str) -> ContainerSpec:
+        """A stand-in, or another role, as a pod's application."""
+        return ContainerSpec(
+            name=self.name(f"{plan.pod.key}-app"),
+            image=self.image,
+            command=[images.PYTHON, "-m", "meshtest.runtime.role", "--announce", role.target],
+            labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
+            environment={**plan.env, CONFIG: json.dumps(dict(role.config))},
+            user=f"{OTHER_UID}:{OTHER_UID}",
+            attached=True,
+            host={**_confined(), "network_mode": f"container:{owner}"},
+        )
+
+    def init(self, key: str, owner: str, config: Mapping[str, Any], number: int) -> ContainerSpec:
+        """The short-lived container that sets a pod's rules."""
+        return ContainerSpec(
+            name=self.name(f"{key}-init-{number}"),
+            image=self.image,
+            command=[images.PYTHON, "-m", "meshtest.runtime.docker.init"],
+            labels=self.labelled(**{labels.POD: key, labels.PART: "init"}),
+            environment={CONFIG: json.dumps(dict(config))},
+            user="0:0",
+            attached=True,
+            host={
+                **_confined(),
+                "cap_add": ["NET_ADMIN"],
+                "network_mode": f"container:{owner}",
+                "log_config": _QUIET,
+            },
+        )
+
+    def reaper(self, socket_path: str) -> ContainerSpec:
+        """The container that cleans up after a crash."""
+        return ContainerSpec(
+            name=self.name("reaper"),
+            image=self.image,
+            command=[images.PYTHON, "-m", "meshtest.runtime.docker.reaper"],
+            labels=self.labelled(**{labels.PART: "meshtest/reaper"}),
+            environment={CONFIG: json.dumps({"label": f"{labels.RUN}={self.run.name}"})},
+            user="0:0",
+            attached=True,
+            host={
+                **_confined(),
+                "network_mode": "none",
+                "auto_remove": True,
+                "log_config": _QUIET,
+                "binds": {socket_path: {"bind": "/var/run/docker.sock", "mode": "rw"}},
+            },
+        )
+
+    def first_rules(self, plan: PodPlan, cluster_ips: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
+        """What a pod's init container is told at the pod's start."""
+        return {
+            "first": True,
+            "uid": SIDECAR_UID,
+            "subnet": self.network.subnet,
+            "host": self.network.gateway,
+            "interception": asdict(plan.interception) if plan.interception is not None else None,
+            "old": {},
+            "new": cluster_ips,
+        }
+
+    def _volume(self) -> dict[str, Any]:
+        return {"binds": {self.volume: {"bind": DIRECTORY, "mode": "rw"}}}
+
+    def _names(self, plan: PodPlan) -> dict[str, Any]:
+        domain = "svc.cluster.local"
+        return {
+            "dns": [self.network.resolver],
+            "dns_search": [f"{plan.pod.namespace}.{domain}", domain, "cluster.local"],
+            "dns_opt": ["ndots:5"],
+            "extra_hosts": dict(plan.hosts),
+        }
+
+
+def _confined() -> dict[str, Any]:
+    return {
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {"/tmp": "mode=1777,size=64m"},  # noqa: S108 - inside the container
+    }

@@ -1,0 +1,150 @@
+"""A pod of containers: how it comes up, what can be done to its halves, and its end."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import RuntimeFailure
+from meshtest.runtime.base import Action, Part, Role
+from meshtest.runtime.docker.container import Container
+from meshtest.runtime.docker.inits import Inits
+from meshtest.runtime.docker.streams import Line, channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meshtest.runtime.base import PodPlan
+    from meshtest.runtime.docker.client import Daemon
+    from meshtest.runtime.docker.containers import Shape
+    from meshtest.wire import Channel, Frame
+
+_SIGNALS = {
+    Action.KILL: signal.SIGKILL,
+    Action.STOP: signal.SIGTERM,
+    Action.PAUSE: signal.SIGSTOP,
+    Action.RESUME: signal.SIGCONT,
+}
+_ENDING = {Action.KILL, Action.STOP}
+_GRACE = 5.0
+_MARGIN = 5.0
+
+
+class DockerPod:
+    """One pod; `start` returns when its rules are set and its application is ready."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        shape: Shape,
+        plan: PodPlan,
+        on_event: Callable[[str, Frame], None],
+    ) -> None:
+        self.plan = plan
+        self.key = plan.pod.key
+        self._daemon = daemon
+        self._shape = shape
+        self._on_event = on_event
+        self.owner: Container | None = None
+        self.application: Container | None = None
+        self._channel: Channel | None = None
+        self._inits = Inits(daemon, shape)
+        self.stage = "not begun"
+
+    def start(self, cluster_ips: Mapping[str, Any], background: Callable[[Callable[[], Any]], Any]) -> None:
+        """Start everything of the pod."""
+        self.stage = "its first container is being started"
+        self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
+        self._channel = channel(owner.what, owner.line, self._note)
+        owner.start()
+        self.stage = "rules are being set"
+        rules = background(lambda: self.set_rules(self._shape.first_rules(self.plan, cluster_ips)))
+        if isinstance(self.plan.application, Role):
+            # A stand-in calls nobody of itself: it may come up while the rules are set.
+            self._start_application()
+        rules.result()
+        if not isinstance(self.plan.application, Role):
+            self._start_application()
+        self.stage = "ready"
+
+    def set_rules(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Set or read rules in the pod's namespace; an init container does it."""
+        assert self.owner is not None  # noqa: S101 - asked of started pods only
+        return self._inits.run(self.key, self.owner.id, config)
+
+    def _start_application(self) -> None:
+        application = self.plan.application
+        if application is None or self.owner is None:
+            return
+        if not isinstance(application, Role):
+            raise RuntimeFailure(f"{self.key}: commands are not supported yet")
+        self.stage = "its application is not ready"
+        spec = self._shape.application(self.plan, application, self.owner.id)
+        self.application = Container(self._daemon, spec, f"{self.key} application")
+        self.application.start()
+        self._await_announcement(self.application)
+
+    def _await_announcement(self, application: Container) -> None:
+        application.line.on_end = application.line.hang_up
+        if not io.BufferedReader(application.line).read(1):
+            raise RuntimeFailure(application.report())
+
+    def signal(self, part: Part, action: Action) -> None:
+        """Kill, stop, pause, resume or start again one half."""
+        if part is Part.APPLICATION:
+            if self.application is None:
+                raise RuntimeFailure(f"{self.key} has no application")
+            self._signal_application(self.application, action)
+            return
+        if self.plan.bootstrap is None:
+            raise RuntimeFailure(f"{self.key} has no sidecar")
+        if action is Action.START:
+            self.ask("start", _GRACE)
+            return
+        number = int(_SIGNALS[action])
+        self.ask("signal", _GRACE, signal=number, gone=action in _ENDING)
+
+    def _signal_application(self, application: Container, action: Action) -> None:
+        if action is Action.START and isinstance(self.plan.application, Role):
+            application.line = Line()
+            application.signal(action)
+            self._await_announcement(application)
+        else:
+            application.signal(action)
+
+    def ask(self, op: str, within: float, **fields: Any) -> dict[str, Any]:
+        """Ask the holder."""
+        assert self._channel is not None  # noqa: S101 - asked of started pods only
+        answer = self._channel.call(op, timeout=within + _MARGIN, within=within, **fields).header
+        if not answer["done"] and op == "start":
+            raise RuntimeFailure(f"the sidecar of {self.key} does not start: {self.logs(Part.SIDECAR)}")
+        return answer
+
+    def logs(self, part: Part) -> str:
+        """The last lines of one half."""
+        found = self.application if part is Part.APPLICATION else self.owner
+        if found is None:
+            raise RuntimeFailure(f"{self.key} has no {part.value}")
+        return found.logs()
+
+    def containers(self) -> list[str]:
+        """The ids of its containers, the owner of the network last."""
+        return [found.id for found in (self.application, self.owner) if found is not None]
+
+    def hang_up(self) -> None:
+        """Let go of its streams."""
+        for found in (self.application, self.owner):
+            if found is not None:
+                found.line.hang_up()
+
+    def _note(self, frame: Frame) -> None:
+        self._on_event(self.key, frame)
+
+
+def cluster_ips_json(found: Mapping[str, Any], resolver: tuple[str, str]) -> dict[str, Any]:
+    """Cluster IPs as init containers are told, with the resolver's own."""
+    virtual, real = resolver
+    listed: dict[str, Any] = json.loads(json.dumps(found))
+    return {**listed, virtual: [[53, [[real, 53]]]]}

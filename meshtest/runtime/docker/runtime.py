@@ -1,0 +1,124 @@
+"""The runtime of real containers: whether it can run here, what it can do, how it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from typing import TYPE_CHECKING
+
+from meshtest.errors import RuntimeFailure
+from meshtest.runtime.base import Capability
+from meshtest.runtime.docker import cleaning, image, labels, surroundings
+from meshtest.runtime.docker.client import Daemon
+from meshtest.runtime.docker.container import Container
+from meshtest.runtime.docker.containers import Network, Shape
+from meshtest.runtime.docker.labels import Run
+from meshtest.runtime.docker.sandbox import DockerSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshtest.runtime.base import SandboxPlan
+    from meshtest.wire import Frame
+
+_FIRST = "10.244"
+"""As on netns, and as in many a cluster; further runs on the same daemon take the next ones."""
+_PREFIXES = (
+    _FIRST,
+    *(f"10.{number}" for number in range(245, 256)),
+    *(f"10.{number}" for number in range(200, 244)),
+)
+_OVERLAP = ("overlaps", "already allocated", "no available", "in use by")
+
+
+class DockerRuntime:
+    """Pods as containers; see `meshtest.runtime.base.Runtime`."""
+
+    name = "docker"
+    socket_mark: int | None = None
+    """Envoy has a uid of its own here."""
+    brings_envoy = True
+
+    def __init__(self) -> None:
+        self._run: Run | None = None
+        self._network: Network | None = None
+        self._reaper: Container | None = None
+        self._shape: Shape | None = None
+
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can do here."""
+        return frozenset({Capability.IMAGES, Capability.RESOURCE_LIMITS, Capability.PAUSE})
+
+    def missing(self) -> str | None:
+        """Why it cannot run here and what to change; None if it can."""
+        try:
+            self._daemon  # noqa: B018 - connects
+        except RuntimeFailure as exc:
+            return str(exc)
+        return None
+
+    @functools.cached_property
+    def _daemon(self) -> Daemon:
+        return Daemon()
+
+    def reserve(self) -> str:
+        """Make the next sandbox's network; returns the first two numbers of its pods' addresses."""
+        name = image.find_or_build(self._daemon, _say)
+        cleaning.remove(self._daemon, cleaning.left_behind(self._daemon))
+        self._run = run = Run.new()
+        self._network = self._make_network(run)
+        self._daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", run.labels)
+        self._shape = Shape(run=run, image=name, network=self._network, volume=run.name)
+        self._start_reaper(self._shape)
+        return self._network.prefix
+
+    def start(
+        self,
+        plan: SandboxPlan,
+        on_access: Callable[[str, bytes], None],
+        on_event: Callable[[str, Frame], None] | None = None,
+    ) -> DockerSandbox:
+        """Start everything and return at once."""
+        if self._shape is None:
+            self.reserve()
+        assert self._shape is not None  # noqa: S101 - reserved
+        return DockerSandbox(self._daemon, self._shape, plan, on_access, on_event)
+
+    def release(self) -> None:
+        """Remove everything of the run."""
+        run, self._run, self._shape = self._run, None, None
+        if run is None:
+            return
+        resources = cleaning.of_run(self._daemon, run.name)
+        cleaning.remove(self._daemon, resources)
+        if self._reaper is not None:
+            self._reaper.line.hang_up()
+
+    def _make_network(self, run: Run) -> Network:
+        for prefix in _PREFIXES:
+            network = Network(name=run.name, prefix=prefix)
+            try:
+                self._daemon.create_network(run.name, network.subnet, network.gateway, run.labels)
+            except RuntimeFailure as exc:
+                if not any(word in str(exc).lower() for word in _OVERLAP):
+                    raise
+            else:
+                return network
+        raise RuntimeFailure("the daemon has no free network 10.x.0.0/16 left: docker network prune")
+
+    def _start_reaper(self, shape: Shape) -> None:
+        """Without one, the next start cleans up."""
+        if surroundings.reaper_disabled():
+            return
+        with contextlib.suppress(RuntimeFailure):
+            reaper = Container(
+                self._daemon, shape.reaper(surroundings.daemon_socket(self._daemon.host)), labels.RUN
+            )
+            reaper.line.on_end = reaper.line.hang_up
+            reaper.start()
+            self._reaper = reaper
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress of the one slow step, building the image

@@ -1,0 +1,106 @@
+"""Packets that get lost and names that are wrong, in a sandbox of containers.
+
+A packet is dropped where it comes in: at its destination, or, if it may go anywhere, at everybody but its source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from meshtest.runtime.base import Lost, NameFault
+    from meshtest.wire import Channel
+
+_TIMEOUT = 20.0
+
+Place = tuple[str, str]
+"""Who owns a network namespace: a pod's key or a name of meshtest's own, and the container."""
+
+
+def places_of(lost: Sequence[Lost], addresses: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """By the address where packets come in: what vanishes there."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    everybody = list(addresses)
+    for one in lost:
+        where = [one.destination] if one.destination else [ip for ip in everybody if ip != one.source]
+        for ip in where:
+            found.setdefault(ip, []).append(asdict(one))
+    return found
+
+
+class PacketLoss:
+    """The packet faults in force."""
+
+    def __init__(
+        self,
+        places: Callable[[], Mapping[str, Place]],
+        run: Callable[[Sequence[tuple[Place, Mapping[str, Any]]]], list[dict[str, Any]]],
+    ) -> None:
+        self._places = places
+        self._run = run
+        self._lost: dict[str, list[Place]] = {}
+
+    def lose(self, name: str, lost: Sequence[Lost]) -> None:
+        """Have packets vanish from now on."""
+        if name in self._lost:
+            raise RuntimeFailure(f"packets are lost by the name of {name} already")
+        places = self._places()
+        wanted = places_of(lost, places)
+        unknown = sorted(set(wanted) - set(places))
+        if unknown:
+            raise RuntimeFailure(f"there is no pod at {unknown[0]}")
+        # Noted before it is done: what is half done is taken away, too.
+        self._lost[name] = [places[ip] for ip in wanted]
+        self._run([(places[ip], {"lose": name, "rules": rules}) for ip, rules in wanted.items()])
+
+    def lost(self, name: str) -> int:
+        """How many packets have vanished."""
+        return self._ask(self._lost.get(name, []), {"count": name})
+
+    def restore(self, name: str) -> int:
+        """Let packets through again; how many have vanished."""
+        return self._ask(self._lost.pop(name, []), {"restore": name})
+
+    def _ask(self, placed: Sequence[Place], config: Mapping[str, Any]) -> int:
+        living = set(self._places().values())
+        answers = self._run([(place, config) for place in placed if place in living])
+        return sum(int(answer["packets"]) for answer in answers)
+
+
+class WrongNames:
+    """What the resolver answers, and wrongly on purpose."""
+
+    def __init__(self, resolver: Channel) -> None:
+        self._resolver = resolver
+        self._zone: Mapping[str, Any] = {}
+        self._faults: dict[str, dict[str, Any]] = {}
+        self._hits: dict[str, int] = {}
+
+    def set_zone(self, zone: Mapping[str, Any]) -> None:
+        """Replace the names."""
+        self._zone = zone
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the resolver everything: one that is started again knows nothing."""
+        faults = list(self._faults.values())
+        answer = self._resolver.call("zone", timeout=_TIMEOUT, zone=self._zone, faults=faults)
+        self._hits |= answer.header["hits"]
+
+    def misname(self, name: str, fault: NameFault | None) -> None:
+        """Have it answer wrongly, or rightly again."""
+        self._faults.pop(name, None)
+        if fault is not None:
+            self._faults[name] = {"id": name, **asdict(fault)}
+            self._hits[name] = 0
+        self.tell()
+
+    def misnamed(self, name: str) -> int:
+        """How many queries have been answered so."""
+        self.tell()
+        return self._hits.get(name, 0)
