@@ -124,7 +124,8 @@ faults:
     match: {path: {prefix: /ratings}, method: GET, headers: {end-user: {exact: jason}}}
   - {delay: {fixedDelay: 2s}, to: ratings, during: {at: 1s, for: 500ms}, first: 10}
   - {name: slow, responseRate: {kibPerSecond: 64}, to: "*"}"""
-    abort, delay, rate = files.one(faults=faults).faults
+    traffic = "traffic: {from: a, request: http://b/, rate: 5/s, for: 2s}"
+    abort, delay, rate = files.one(faults=faults, traffic=traffic).faults
     assert abort.action == Abort(grpc_status=14)
     assert (abort.to, abort.sender, abort.percentage) == (
         ("ratings", "default/details"),

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
         "calls": {"a": ["b"]},
         "commands": {"default/a": ["/bin/a"]},
         "traffic": [
-            {"name": "t", "from": "a", "request": {"url": "http://b/", "headers": {"x": "y"}, "tls": {"alpn": ["h2"]}}},
+            {"name": "t", "from": "a", "request": {"url": "http://b/", "headers": {"x": "y"}, "tls": {"alpn": ["h2"]}}, "rate": "5/s", "for": "2s"},
             {"from": "a", "request": "tcp://b:1", "rate": "5/s", "for": "1s"},
         ],
         "faults": [
