@@ -9,14 +9,13 @@ from them; they are live everywhere when it has been recovered.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure, ScenarioError
 from meshtest.faults.making import faulty
+from meshtest.faults.outage import PROCESS, Out, of_process, told
 from meshtest.faults.places import pods_at
-from meshtest.runtime.base import Action, Part
 from meshtest.scenario.fault_control_plane import (
     Outage,
     PartialPush,
@@ -29,14 +28,11 @@ from meshtest.scenario.fault_control_plane import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meshtest.faults.base import Ground, Injection, Pushes
-    from meshtest.mesh.model import Pod
+    from meshtest.faults.base import Ground, Injection
+    from meshtest.mesh.model import MeshModel, Pod
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
 
-CONTROL_PLANE = "meshtest/control-plane"
-"""The sandbox's own name of the process."""
-_LOST = "/stats?filter=^cluster\\.xds-grpc\\.upstream_cx_destroy_with_active_rq$"
 Where = str | list[str] | tuple[str, ...]
 
 
@@ -76,80 +72,6 @@ def secrets_withheld(*, to: Where | None = None, **where: Any) -> FaultSpec:
 
 
 @dataclass(slots=True, kw_only=True)
-class Out:
-    """No control plane, or one that does not move."""
-
-    action: Outage
-    ground: Ground
-    pushes: Pushes
-    members: tuple[str, ...] = ()
-    _out: bool = False
-    _before: dict[str, int] = field(default_factory=dict)
-    _secrets: list[str] = field(default_factory=list)
-    _hits: int = 0
-
-    @property
-    def placement(self) -> str:
-        """Its process."""
-        what = "killed" if self.action is Outage.DOWN else "stopped in its tracks"
-        return f"the control plane's process, {what}: no push, no certificate, for anybody"
-
-    @property
-    def unit(self) -> str:
-        """What the hits are."""
-        return "connections" if self.action is Outage.DOWN else "changes"
-
-    @property
-    def spots(self) -> tuple[str, ...]:
-        """The one process."""
-        return ("the control plane",)
-
-    def inject(self) -> None:
-        """Kill or pause it."""
-        if self.action is Outage.DOWN:
-            self._before = self._connections_lost()
-            self._secrets = _told(self.ground, [])["secrets"]
-        self._out = True
-        self.pushes.suspend(self.action.value)
-        self._signal(Action.KILL if self.action is Outage.DOWN else Action.PAUSE)
-
-    def recover(self) -> None:
-        """Start it anew, or let it go on; returns when every sidecar has the present state."""
-        if not self._out:
-            return
-        self._signal(Action.RESUME if self.action is Outage.PAUSED else Action.START)
-        self._hits = self.pushes.held
-        self.pushes.resume()
-        if self.action is Outage.DOWN:
-            self._ask("expect", proxies=self._secrets)
-            lost = self._connections_lost()
-            self._hits = sum(lost.get(node, 0) > count for node, count in self._before.items())
-        self._out = False
-
-    def hits(self, exchanges: Sequence[Exchange]) -> int:  # noqa: ARG002 - it meets no exchange
-        """Down: sidecars whose Envoy has counted the loss, known after recovery. Paused: changes held up."""
-        if self._out and self.action is Outage.PAUSED:
-            return self.pushes.held
-        return len(self._before) if self._out else self._hits
-
-    def _signal(self, action: Action) -> None:
-        self.ground.sandbox.signal(CONTROL_PLANE, Part.APPLICATION, action)
-
-    def _connections_lost(self) -> dict[str, int]:
-        channel, within = self.ground.sandbox.control_plane, self.ground.timeouts.push
-        found: dict[str, int] = {}
-        for node in _told(self.ground, [])["connected"]:
-            answer = channel.call("admin", timeout=within, proxy=node, path=_LOST).payload.decode()
-            count = re.search(r": (\d+)$", answer.strip())
-            found[node] = int(count[1]) if count else 0
-        return found
-
-    def _ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        channel = self.ground.sandbox.control_plane
-        return channel.call(op, timeout=self.ground.timeouts.push, **fields).header
-
-
-@dataclass(slots=True, kw_only=True)
 class Hindered:
     """Pushes to some sidecars that are late, kept back, refused, or without certificates."""
 
@@ -165,10 +87,7 @@ class Hindered:
     @property
     def placement(self) -> str:
         """Between the control plane and these sidecars."""
-        who = (
-            "every sidecar" if self.everybody else ", ".join(dict.fromkeys(p.workload_key for p in self.pods))
-        )
-        return f"between the control plane and {who}: {_words(self.action)}"
+        return _between(self.action, self.pods, everybody=self.everybody)
 
     @property
     def unit(self) -> str:
@@ -178,8 +97,7 @@ class Hindered:
     @property
     def spots(self) -> tuple[str, ...]:
         """What is sent to each of them."""
-        what = "certificates" if isinstance(self.action, SecretsWithheld) else "pushes"
-        return tuple(f"{what} to {pod.key}" for pod in self.pods)
+        return _spots(self.action, self.pods)
 
     def inject(self) -> None:
         """Begin to hinder."""
@@ -227,22 +145,17 @@ class Hindered:
 
     def _look(self) -> None:
         try:
-            told = _told(self.ground, self._nodes, self.id)
+            found = told(self.ground, self._nodes, self.id)
         except RuntimeFailure:
             return  # another fault has the control plane down: what is known stays
         key = {RejectedPush: "refused", SecretsWithheld: "withheld"}.get(type(self.action), "held")
-        self._hits = max(self._hits, int(told[key]))
+        self._hits = max(self._hits, int(found[key]))
 
     def _ask(self, op: str, **fields: Any) -> dict[str, Any]:
         within = self.ground.timeouts.push
         return self.ground.sandbox.control_plane.call(
             op, timeout=within + 5, fault=self.id, within=within, **fields
         ).header
-
-
-def _told(ground: Ground, nodes: Sequence[str], fault: str = "") -> dict[str, Any]:
-    channel = ground.sandbox.control_plane
-    return channel.call("told", timeout=ground.timeouts.push, proxies=list(nodes), fault=fault).header
 
 
 def _words(action: object) -> str:
@@ -257,6 +170,37 @@ def _words(action: object) -> str:
             return "changes of endpoints do not arrive"
         case _:
             return "requests for certificates get no answer"
+
+
+def check(spec: FaultSpec, model: MeshModel) -> None:
+    """Raise ScenarioError where there is nobody to push to."""
+    pods_at(spec, model, what="nothing to push to")
+
+
+def spots(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
+    """What it takes hold of alone."""
+    return PROCESS if isinstance(spec.action, Outage) else _spots(spec.action, pods_at(spec, model))
+
+
+def placement(spec: FaultSpec, model: MeshModel) -> str:
+    """Where the fault sits, in words."""
+    if isinstance(spec.action, Outage):
+        return of_process(spec.action)
+    return _between(spec.action, pods_at(spec, model), everybody=_means_all(spec))
+
+
+def _spots(action: object, pods: Sequence[Pod]) -> tuple[str, ...]:
+    what = "certificates" if isinstance(action, SecretsWithheld) else "pushes"
+    return tuple(f"{what} to {pod.key}" for pod in pods)
+
+
+def _between(action: object, pods: Sequence[Pod], *, everybody: bool) -> str:
+    who = "every sidecar" if everybody else ", ".join(dict.fromkeys(pod.workload_key for pod in pods))
+    return f"between the control plane and {who}: {_words(action)}"
+
+
+def _means_all(spec: FaultSpec) -> bool:
+    return not spec.to or "*" in spec.to
 
 
 def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Injection:
@@ -274,5 +218,4 @@ def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Injection:
             expected="this fault before controlPlane",
         )
     pods = pods_at(spec, ground.model, what="nothing to push to")
-    everybody = not spec.to or "*" in spec.to
-    return Hindered(id=fault_id, action=spec.action, pods=pods, everybody=everybody, ground=ground)
+    return Hindered(id=fault_id, action=spec.action, pods=pods, everybody=_means_all(spec), ground=ground)

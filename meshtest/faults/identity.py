@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshtest.faults.base import Ground
-    from meshtest.mesh.model import Pod
+    from meshtest.mesh.model import MeshModel, Pod
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange, Hop
     from meshtest.waiting import Timeouts
@@ -122,7 +122,7 @@ class Misidentified:
     @property
     def spots(self) -> tuple[str, ...]:
         """Each certificate."""
-        return tuple(f"TLS of {pod.key}" for pod in self.pods)
+        return _spots(self.pods)
 
     def inject(self) -> None:
         """Hand it out; returns when every Envoy uses it and no older connection is left."""
@@ -166,7 +166,7 @@ class Rotated:
     @property
     def spots(self) -> tuple[str, ...]:
         """Each certificate."""
-        return tuple(f"TLS of {pod.key}" for pod in self.pods)
+        return _spots(self.pods)
 
     def inject(self) -> None:
         """Begin, with a first new certificate each."""
@@ -237,6 +237,20 @@ def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Misidentified | Rota
     if isinstance(spec.action, Rotation):
         return Rotated(action=spec.action, **common)
     return Misidentified(terms={pod.node_id: terms(spec.action, pod) for pod in pods}, **common)
+
+
+def check(spec: FaultSpec, model: MeshModel) -> None:
+    """Raise ScenarioError where nobody there has a certificate."""
+    pods_at(spec, model, what="no certificate")
+
+
+def spots(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
+    """What it takes hold of alone."""
+    return _spots(pods_at(spec, model))
+
+
+def _spots(pods: Sequence[Pod]) -> tuple[str, ...]:
+    return tuple(f"TLS of {pod.key}" for pod in pods)
 
 
 def placement(spec: FaultSpec, pods: Sequence[Pod]) -> str:

@@ -94,6 +94,7 @@ class MeshPool:
         """
         from meshtest.faults.judging import judge  # noqa: PLC0415 - only where there is a scenario
         from meshtest.scenario.loader import load  # noqa: PLC0415 - only where there is a scenario
+        from meshtest.scenario.placement import check_placement  # noqa: PLC0415 - as above
         from meshtest.scenario.resolve import resolve  # noqa: PLC0415 - as above
 
         scenarios = load(path)  # first: what is wrong with the file is said also where there is no engine
@@ -108,6 +109,7 @@ class MeshPool:
             errors = [message for message in engine.validate(fresh) if message.level == "error"]
             if errors:
                 raise refused(errors, model)
+            check_placement(scenario, model)
         return scenarios
 
     def _capabilities(self, scenario: Scenario) -> frozenset[Capability]:

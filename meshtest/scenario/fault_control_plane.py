@@ -73,5 +73,7 @@ CONTROL_PLANE_FAULTS: Mapping[str, Shape[Any]] = {
     "staleEndpoints": flag(StaleEndpoints()),
     "secretsWithheld": flag(SecretsWithheld()),
 }
+OUTAGE = "controlPlane"
+"""The kind that is about the process itself."""
 MAY_MEAN_ALL = frozenset(CONTROL_PLANE_FAULTS) - {"partialPush"}
 """The kinds that may stand without `to:`."""

@@ -106,15 +106,22 @@ def slug(what: str) -> Shape[str]:
     return Shape(expected=expected, read=read, schema=schema)
 
 
+def seconds_of(value: Any) -> float | None:
+    """What a duration as Go and Istio write it comes to; None if it is none."""
+    if not isinstance(value, str) or not DURATION.match(value):
+        return None
+    parts = DURATION_PART.findall(value)
+    return float(sum((Decimal(number) * Decimal(UNITS[unit]) for number, unit in parts), Decimal(0)))
+
+
 def duration(*, zero: bool = False) -> Shape[float]:
     """A duration as Go and Istio write it, in seconds."""
     expected = "a duration such as 250ms, 1s or 1m30s"
 
     def read(value: Any, spot: Spot) -> float:
-        if not isinstance(value, str) or not DURATION.match(value):
+        seconds = seconds_of(value)
+        if seconds is None:
             raise spot.error(f"{shown(value)} is not a duration", expected=expected)
-        parts = DURATION_PART.findall(value)
-        seconds = float(sum((Decimal(number) * Decimal(UNITS[unit]) for number, unit in parts), Decimal(0)))
         if seconds == 0 and not zero:
             raise spot.error("a duration of nothing", expected=expected)
         return seconds
