@@ -123,8 +123,25 @@ def told(toxic: Toxic) -> list[dict[str, Any]]:
     ]
 
 
+def check(spec: FaultSpec, model: MeshModel) -> None:
+    """Raise ScenarioError where there is no such edge, as far as manifests can tell."""
+    callers(spec, model)
+    receivers = callees(spec, model)
+    services = [each for each in model.services if any(pod in receivers for pod in model.pods_behind(each))]
+    elsewhere = any(manifest.ref.kind == "ServiceEntry" for manifest in model.manifests)
+    if not elsewhere and not any(service.cluster_ip for service in services):
+        raise ScenarioError(
+            f"{', '.join(spec.to)} is behind {'headless Services only' if services else 'no Service'}, so that no"
+            " sidecar has a list of its endpoints",
+            location=spec.location,
+            key=f"{spec.kind}.to",
+            expected="a callee behind a Service with a cluster IP; or a fault of packets, such as loss or partition",
+        )
+
+
 def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Detour:
     """The family: see the module's text."""
+    check(spec, ground.model)
     senders, receivers = callers(spec, ground.model), callees(spec, ground.model)
     if not isinstance(ground.sandbox, Between):
         raise Unsupported(f"{spec.location}: {spec.kind}: this runtime has no place for Toxiproxy; use netns")

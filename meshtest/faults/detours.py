@@ -133,7 +133,8 @@ class Detour:
 
     def _no_edge(self, sender: str, others: Mapping[str, str]) -> ScenarioError:
         model, whom = self.ground.model, ", ".join(self.spec.to)
-        hosts = {each.host for each in model.services if set(self.receivers) & set(model.pods_behind(each))}
+        behind = {each.host: model.pods_behind(each) for each in model.services}
+        hosts = [host for host, pods in behind.items() if any(pod in self.receivers for pod in pods)]
         direct = [f"{name} ({kind})" for name, kind in others.items() if name.rpartition("|")[2] in hosts]
         reason = (
             f"its way there is {', '.join(direct)}: such clusters (of headless services, for one) have no endpoints"

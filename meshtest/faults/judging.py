@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError
-from meshtest.faults import name, packet, workload
+from meshtest.faults import connection, name, packet, workload
 from meshtest.runtime.base import Capability
+from meshtest.scenario.fault_connection import CONNECTION_FAULTS
 from meshtest.scenario.fault_name import NAME_FAULTS
 from meshtest.scenario.fault_packet import PACKET_FAULTS
 from meshtest.scenario.fault_workload import WORKLOAD_FAULTS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from meshtest.scenario.faults import FaultSpec
 
 CHECKS: Mapping[str, Callable[[FaultSpec, MeshModel], object]] = {
+    **dict.fromkeys(CONNECTION_FAULTS, connection.check),
     **dict.fromkeys(PACKET_FAULTS, packet.check),
     **dict.fromkeys(WORKLOAD_FAULTS, workload.check),
     **dict.fromkeys(NAME_FAULTS, name.check),

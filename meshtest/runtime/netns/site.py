@@ -58,6 +58,7 @@ class Site:
         self._router: Router | None = None
         self._resolver: FrameSocket | None = None
         self._roles: dict[str, dict[str, Any]] = {}
+        self._added: set[str] = set()
         self._sidecars_waiting: list[Pod] = []
         self._envoy: tuple[str, int] = ("", 1)
         self._numbers = iter(range(1 << 16))
@@ -110,8 +111,7 @@ class Site:
         if name in self.own and self.own[name].status is None:
             channel.close()
             return False
-        if name in self.channels:
-            self.channels[name].close()
+        self._added.add(name)
         self._roles[name], self.channels[name] = role, channel
         self.start_own(name)
         return True
@@ -157,12 +157,12 @@ class Site:
     def ended(self, pid: int, status: int) -> Process | None:
         """Note the end of a child; returns it if nobody asked for it."""
         process = self.table.ended(pid, status)
-        if process is None or process.expected_end:
+        if process is None or (process.expected_end and process.name not in self._added):
             return None
         channel = self.channels.pop(process.name, None)
         if channel is not None:
             channel.close()  # so that pytest's process, which speaks to it, learns of the end
-        return process
+        return None if process.expected_end else process
 
     @property
     def polls(self) -> bool:
