@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meshtest.cli.chosen import when, which
 from meshtest.cli.terminal import count
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ def _lines(item: pytest.Item) -> Iterator[str]:
         from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - pytest imports this module early
 
         allowed = bool(item.config.getoption("mesh_allow_unsupported"))
-        yield from plan(scenario, MeshPool(PoolOptions(root=item.config.rootpath, allow_unsupported=allowed)))
+        given = item.config.getoption("mesh_seed") or item.config.getini("mesh_seed")
+        options = PoolOptions(
+            root=item.config.rootpath, allow_unsupported=allowed, seed=int(given) if given else None
+        )
+        yield from plan(scenario, MeshPool(options))
         return
     marker = item.get_closest_marker("mesh")
     manifests = marker.args if marker and marker.args else item.config.getini("mesh_manifests")
@@ -62,7 +67,7 @@ def plan(scenario: Scenario, pool: MeshPool) -> Iterator[str]:
         yield _entry("policy", f"{manifest.ref} ({_shown(manifest.location)})")
     for traffic in scenario.traffic:
         yield _entry("traffic", _traffic(scenario, traffic, model))
-    yield from _faults(scenario, model)
+    yield from _faults(scenario, model, pool.options.seed)
     for check in scenario.expect:
         yield _entry("expect", as_written(check.location, scenario))
     if scenario.expect_failure:
@@ -70,15 +75,16 @@ def plan(scenario: Scenario, pool: MeshPool) -> Iterator[str]:
         yield _entry("must fail", f"{wanted.check}, because {wanted.because}")
 
 
-def _faults(scenario: Scenario, model: MeshModel) -> Iterator[str]:
-    from meshtest.faults import families, http  # noqa: PLC0415 - pytest imports this module early
+def _faults(scenario: Scenario, model: MeshModel, seed: int | None) -> Iterator[str]:
+    from meshtest.faults.placing import placement  # noqa: PLC0415 - pytest imports this module early
 
+    hit = which(scenario, scenario.seed if scenario.seed is not None else seed)
     for fault in scenario.faults:
         yield _entry("fault", as_written(fault.location, scenario))
-        if (
-            families.FAMILIES.get(fault.kind) is http.plan
-        ):  # others say where they are once there is a sandbox
-            yield _entry("", f"placed: {http.placement(fault, model)}")
+        yield _entry("", f"placed: {placement(fault, model)}")
+        yield _entry("", f"when: {when(fault)}")
+        for text in hit.get(fault.name, ()):
+            yield _entry("", f"meets: {text}")
 
 
 def _entry(label: str, text: str) -> str:

@@ -230,7 +230,7 @@ def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Misidentified | Rota
         )
     common: dict[str, Any] = {
         "pods": pods,
-        "placement": placement(spec, pods),
+        "placement": placement(spec, ground.model),
         "control_plane": ground.sandbox.control_plane,
         "timeouts": ground.timeouts,
     }
@@ -253,9 +253,9 @@ def _spots(pods: Sequence[Pod]) -> tuple[str, ...]:
     return tuple(f"TLS of {pod.key}" for pod in pods)
 
 
-def placement(spec: FaultSpec, pods: Sequence[Pod]) -> str:
+def placement(spec: FaultSpec, model: MeshModel) -> str:
     """Where the fault sits, in words."""
-    who = ", ".join(dict.fromkeys(pod.workload_key for pod in pods))
+    who = ", ".join(dict.fromkeys(pod.workload_key for pod in pods_at(spec, model)))
     match spec.action:
         case RootRemoved():
             what = "the root that its sidecar trusts"

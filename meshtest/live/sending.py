@@ -104,7 +104,7 @@ class Sender:
         """What rides on which requests."""
         marks: list[tuple[str, Sequence[int]]] = []
         for number, fault in enumerate(fault for fault in faults.active if fault.spec.of_requests):
-            positions = self._positions(fault, requests, pace, number)
+            positions = chosen(fault, requests, pace, seed_of(self._seed, number, self._sent))
             fault.marked += len(positions)
             fault.seen += pace.total
             marks.extend((member, positions) for member in fault.injection.members if positions)
@@ -119,21 +119,19 @@ class Sender:
         faults.begin_traffic(start, pace.rate)
         return start if pace.rate is not None else None
 
-    def _positions(
-        self, fault: Active, requests: Sequence[Request], pace: Pace, number: int
-    ) -> Sequence[int]:
-        """Which requests are to meet a fault: an exact share of those it is about, chosen by the seed."""
-        spec = fault.spec
-        span = _span(fault, pace)
-        eligible = [index for index in span if _meets(fault, requests[index % len(requests)])]
-        left = None if spec.first is None else max(0, spec.first - fault.marked)
-        chosen = plan_faults(
-            len(eligible),
-            spec.percentage,
-            seed=self._seed + 7919 * number + 104729 * self._sent,
-            first_n=left,
-        )
-        return [eligible[index] for index in chosen]
+
+def seed_of(seed: int, number: int, sent: int) -> int:
+    """What a fault of requests draws from: its `number` among those in force, and the requests `sent` before."""
+    return seed + 7919 * number + 104729 * sent
+
+
+def chosen(fault: Active, requests: Sequence[Request], pace: Pace, seed: int) -> Sequence[int]:
+    """Which requests are to meet a fault: an exact share of those it is about, chosen by the seed."""
+    spec = fault.spec
+    eligible = [index for index in _span(fault, pace) if _meets(fault, requests[index % len(requests)])]
+    left = None if spec.first is None else max(0, spec.first - fault.marked)
+    found = plan_faults(len(eligible), spec.percentage, seed=seed, first_n=left)
+    return [eligible[index] for index in found]
 
 
 def _span(fault: Active, pace: Pace) -> range:
