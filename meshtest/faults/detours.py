@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "MESHTEST_TOXIPROXY"
 ROLE = "meshtest/toxiproxy"
-ADDRESS = "10.244.255.254"
-"""Where listeners are: an address that no pod has, so that the router keeps it."""
 _API = 8474
 _START = 15.0
 _COUNTED = re.compile(r"::([0-9.]+:[0-9]+)::(cx|rq)_total::([0-9]+)$", re.MULTILINE)
@@ -71,7 +69,7 @@ class Detour:
     def inject(self) -> None:
         """Make the listeners with their toxics, then send the callers there; returns when all of them go there."""
         edges = self._edges()
-        config = {"argv": server(), "api": _API, "address": ADDRESS}
+        config = {"argv": server(), "api": _API, "address": self.sandbox.address(ROLE)}
         self._toxiproxy = self.sandbox.role(ROLE, Role(target="meshtest.faults.toxics:main", config=config))
         made = self._toxiproxy.call(
             "attach",

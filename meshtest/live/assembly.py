@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.ports import standin_ports
-from meshtest.runtime.base import Command, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
+from meshtest.runtime.base import Command, Image, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
+from meshtest.scenario.images import EVERY, ImageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshtest.mesh.model import MeshModel, Pod, Service
+
+T = TypeVar("T")
 
 STANDIN = "meshtest.standin.server:main"
 CONTROL_PLANE = "meshtest.envoy.server:main"
@@ -31,6 +34,8 @@ class Applications:
     """What stand-ins call: workload or service -> services or URLs."""
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Programs that run instead of stand-ins: workload -> argv."""
+    images: Mapping[str, ImageSpec] = field(default_factory=dict)
+    """Container images that run instead of stand-ins: workload or `*` -> image (docker runtime)."""
 
 
 def sandbox_plan(
@@ -66,12 +71,15 @@ def pod_plan(
 ) -> PodPlan:
     """One pod and its processes."""
     ports = standin_ports(model, pod)
-    application: Role | Command | None
+    application: Role | Command | Image | None
     argv = _lookup(applications.commands, model, pod)
+    image = _image(applications, model, pod)
     if pod.kind is PodKind.GATEWAY:
         application = None
     elif argv is not None:
         application = Command(argv=tuple(argv))
+    elif image is not None:
+        application = image_of(pod, image)
     else:
         application = Role(target=STANDIN, config=_standin(model, pod, ports, applications))
     return PodPlan(
@@ -79,16 +87,62 @@ def pod_plan(
         application=application,
         bootstrap=bootstrap(pod, directory=DIRECTORY, socket_mark=socket_mark) if pod.has_envoy else None,
         interception=_interception(pod),
-        readiness_ports=tuple(port for port, _ in ports) if argv is not None else (),
+        readiness_ports=_readiness_ports(application, image, ports),
         env=_environment(pod),
     )
+
+
+def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, ImageSpec]:
+    """What Python code says of images, a name alone included."""
+    return {
+        name: ImageSpec(image=each) if isinstance(each, str) else each
+        for name, each in (images or {}).items()
+    }
+
+
+def image_of(pod: Pod, chosen: ImageSpec) -> Image:
+    """What the scenario and the pod's manifest say of its image; the scenario's words win."""
+    own = pod.containers[0] if pod.containers else None
+    if chosen.from_manifest and (own is None or not own.image):
+        raise ScenarioError(
+            f"the manifest of {pod.workload_key} names no image",
+            key="images",
+            expected="the name of an image",
+        )
+    named = own if chosen.from_manifest else None
+    command = chosen.command if chosen.command is not None else named and named.command
+    args = chosen.args if chosen.args is not None else named and named.args
+    memory = chosen.resources.memory
+    return Image(
+        reference=named.image if named else chosen.image,
+        command=command or None,
+        args=args or None,
+        env={**(own.env if own else {}), **chosen.env},
+        cpus=chosen.resources.cpu,
+        memory=None if memory is None else int(memory),
+    )
+
+
+def _image(applications: Applications, model: MeshModel, pod: Pod) -> ImageSpec | None:
+    return _lookup(applications.images, model, pod) or applications.images.get(EVERY)
+
+
+def _readiness_ports(
+    application: Role | Command | Image | None, image: ImageSpec | None, ports: Sequence[tuple[int, str]]
+) -> tuple[int, ...]:
+    if isinstance(application, Image) and image is not None and image.ready_ports is not None:
+        return image.ready_ports
+    return () if application is None or isinstance(application, Role) else tuple(port for port, _ in ports)
 
 
 def check_names(model: MeshModel, applications: Applications) -> None:
     """Raise ScenarioError where `calls` or `commands` name a workload that is not in the mesh."""
     known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
-    for key, table in (("calls", applications.calls), ("commands", applications.commands)):
+    named = {"calls": applications.calls, "commands": applications.commands, "images": applications.images}
+    for key, table in named.items():
         for name in table:
+            if name == EVERY and key == "images":
+                continue
             plain = name.rpartition("/")[2]
             if plain not in known:
                 raise ScenarioError(
@@ -169,7 +223,7 @@ def find_service(model: MeshModel, namespace: str, name: str) -> Service | None:
     )
 
 
-def _lookup(table: Mapping[str, Sequence[str]], model: MeshModel, pod: Pod) -> Sequence[str] | None:
+def _lookup(table: Mapping[str, T], model: MeshModel, pod: Pod) -> T | None:
     """What a table keyed by workload (or, less specific, by service) says for a pod."""
     for key in (pod.workload_key, pod.workload):
         if key in table:

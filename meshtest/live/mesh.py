@@ -12,9 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from meshtest.errors import ScenarioError
+from meshtest.errors import ScenarioError, Unsupported
 from meshtest.faults.base import Ground
-from meshtest.live.assembly import Applications, network_plan, pod_plan, sandbox_plan
+from meshtest.live.assembly import Applications, image_specs, network_plan, pod_plan, sandbox_plan
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.decisions import told
 from meshtest.live.faulting import ActiveFaults
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
     from meshtest.scenario.faults import FaultSpec
+    from meshtest.scenario.images import ImageSpec
     from meshtest.traffic.model import Exchange, FaultWindow, Request
 
 
@@ -96,6 +97,7 @@ class Mesh:
         mesh_config: Mapping[str, Any] | str | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
         calls: Mapping[str, Sequence[str]] | None = None,
+        images: Mapping[str, ImageSpec | str] | None = None,
         **options: Any,
     ) -> Self:
         """Start the mesh that manifests describe; returns when every sidecar has its configuration.
@@ -106,12 +108,16 @@ class Mesh:
             mesh_config: Istio's MeshConfig, mapping or YAML.
             commands: `ns/workload` -> argv of a program that runs instead of the stand-in service.
             calls: workload or service -> what its stand-in calls for each request.
+            images: workload or `*` -> container image that runs instead of the stand-in service, or `manifest` for
+                the one that its manifest names (docker runtime).
             options: further fields of MeshOptions (`seed`, `engine_env`, `allow_unsupported`, `timeouts`).
         """
         chosen = MeshOptions(
             runtime=runtime,
             mesh_config=mesh_config,
-            applications=Applications(calls=calls or {}, commands=commands or {}),
+            applications=Applications(
+                calls=calls or {}, commands=commands or {}, images=image_specs(images)
+            ),
             **options,
         )
         return cls(load(sources, allow_unsupported=chosen.allow_unsupported), chosen)
@@ -143,9 +149,11 @@ class Mesh:
 
     def _choose_runtime(self) -> None:
         from meshtest.runtime import choose  # noqa: PLC0415 - only where a mesh is started
-        from meshtest.runtime.base import Reserving  # noqa: PLC0415 - as above
+        from meshtest.runtime.base import Capability, Reserving  # noqa: PLC0415 - as above
 
         chosen = choose(self.options.runtime)
+        if self.options.applications.images and Capability.IMAGES not in chosen.capabilities():
+            raise Unsupported(f"the {chosen.name} runtime runs no images: use --mesh-runtime=docker")
         self.runtime, self._runtime = chosen.name, chosen
         if isinstance(chosen, Reserving):
             self._stack.callback(chosen.release)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
-from meshtest.live.assembly import Applications
+from meshtest.live.assembly import Applications, image_specs
 from meshtest.live.control import analysis, refused
 from meshtest.live.mesh import Mesh, MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.control import Notice
     from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.scenario.images import ImageSpec
     from meshtest.scenario.model import Scenario
 
 MOST_MESHES = 4
@@ -164,7 +165,9 @@ class MeshPool:
 
     def mesh(self, scenario: Scenario, runtime: str) -> Mesh:
         """The running mesh of a scenario's manifests, started if it is not there."""
-        applications = Applications(calls=scenario.calls, commands=scenario.commands)
+        applications = Applications(
+            calls=scenario.calls, commands=scenario.commands, images=scenario.images
+        )
         return self._mesh(paths_of(scenario), applications, runtime, {})
 
     def mesh_for_test(
@@ -175,6 +178,7 @@ class MeshPool:
         runtime: str,
         calls: Mapping[str, Sequence[str]] | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
+        images: Mapping[str, ImageSpec | str] | None = None,
         **options: Any,
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
@@ -183,7 +187,7 @@ class MeshPool:
             path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path)
             for one in manifests
         ]
-        applications = Applications(calls=calls or {}, commands=commands or {})
+        applications = Applications(calls=calls or {}, commands=commands or {}, images=image_specs(images))
         mesh = self._mesh(paths, applications, runtime, options)
         try:
             mesh.replace()
@@ -196,7 +200,9 @@ class MeshPool:
         self, paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
     ) -> Mesh:
         shape = json.dumps(
-            [_plain(applications.calls), _plain(applications.commands), options], sort_keys=True, default=str
+            [_plain(applications.calls), _plain(applications.commands), applications.images, options],
+            sort_keys=True,
+            default=str,
         )
         topology = Topology(manifests=tuple(map(str, paths)), applications=shape, runtime=runtime)
         if topology in self._meshes:
@@ -269,7 +275,7 @@ def _beside(folder: Path, root: Path, path: Path) -> Path:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    known = ("calls", "commands", "mesh_config", "engine_env")
+    known = ("calls", "commands", "images", "mesh_config", "engine_env")
     for name in options:
         if name not in known:
             raise ScenarioError(

@@ -62,6 +62,20 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A container image as the application of a pod (Capability.IMAGES)."""
+
+    reference: str
+    command: tuple[str, ...] | None = None
+    """Replaces its entry point."""
+    args: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    cpus: float | None = None
+    memory: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interception:
     """Which connections of a pod go through its sidecar (istio/istio: tools/istio-iptables)."""
 
@@ -81,13 +95,13 @@ class PodPlan:
     """A pod and what runs in it."""
 
     pod: Pod
-    application: Role | Command | None
+    application: Role | Command | Image | None
     bootstrap: str | None
     """Envoy's bootstrap as JSON; None without sidecar."""
     interception: Interception | None
     """None: no redirect rules (no sidecar, or a gateway)."""
     readiness_ports: tuple[int, ...] = ()
-    """A `Command` is ready when these accept connections on the pod's loopback; a `Role` says so itself."""
+    """A `Command` or `Image` is ready when these accept connections on the pod's loopback; a `Role` says so itself."""
     env: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Extra lines of /etc/hosts: name -> address."""
@@ -186,8 +200,14 @@ class Sandbox(Protocol):
 class Between(Protocol):
     """Optional ability of a sandbox: more processes of meshtest's own, in the network between the pods."""
 
+    def address(self, name: str) -> str:
+        """Where the process of this name can listen: an address that no pod has."""
+
     def role(self, name: str, role: Role) -> Channel:
-        """Start a process, unless one of this name (`meshtest/...`) runs; returns the channel to it."""
+        """Start a process, unless one of this name (`meshtest/...`) runs; returns the channel to it.
+
+        A program of this machine that its configuration names under `argv` is there for it.
+        """
 
 
 @runtime_checkable

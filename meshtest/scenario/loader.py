@@ -18,6 +18,7 @@ from meshtest.scenario.consistency import check_consistency
 from meshtest.scenario.expect import EXPECT, EXPECT_FAILURE
 from meshtest.scenario.faults import FAULT
 from meshtest.scenario.fields import Fields, Key, Shape, Spot, key, list_of, mapping_of, shown, take_keys
+from meshtest.scenario.images import IMAGES
 from meshtest.scenario.model import API_VERSION, KIND, ManifestPath, Scenario
 from meshtest.scenario.scalars import anything, integer, scalar_text, slug, text, word
 from meshtest.scenario.traffic import TRAFFIC
@@ -45,6 +46,7 @@ SPEC: dict[str, Key] = {
         "calls", mapping_of(list_of(text("a workload, service or URL"), empty=True), what="who calls whom")
     ),
     "commands": key("commands", mapping_of(ARGV, what="workloads and their commands")),
+    "images": key("images", IMAGES),
     "traffic": key("traffic", list_of(TRAFFIC), required=True),
     "faults": key("faults", list_of(FAULT, one=False, empty=True)),
     "expect": key("expect", EXPECT, required=True),

@@ -1,6 +1,6 @@
 """What a scenario is, once it is read: plain values, nothing resolved against a mesh yet.
 
-Scenario ── manifests, policies, mesh_config, calls, commands     the mesh under test
+Scenario ── manifests, policies, mesh_config, calls, commands, images the mesh under test
          ── traffic                                               what is sent
          ── faults                                                what goes wrong meanwhile
          ── expect                                                what must hold
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest
     from meshtest.scenario.expect import CheckSpec, ExpectFailure
     from meshtest.scenario.faults import FaultSpec
+    from meshtest.scenario.images import ImageSpec
     from meshtest.scenario.traffic import Traffic
 
 API_VERSION = "meshtest.dev/v1"
@@ -52,6 +53,8 @@ class Scenario:
     """Workload -> workloads, services or URLs that its stand-in calls."""
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`namespace/workload` -> the command that runs in place of the stand-in."""
+    images: Mapping[str, ImageSpec] = field(default_factory=dict)
+    """Workload (or `*`) -> the container image that runs in place of the stand-in; the docker runtime only."""
     faults: tuple[FaultSpec, ...] = ()
     seed: int | None = None
     expect_failure: ExpectFailure | None = None

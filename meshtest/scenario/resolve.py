@@ -8,6 +8,7 @@ from meshtest.errors import ScenarioError, nearest
 from meshtest.scenario.expect_callee import AnsweredBy, Call
 from meshtest.scenario.expect_policy import Allowed, Attempts, DeniedBy, Mtls
 from meshtest.scenario.expect_time import Returns, Shifts
+from meshtest.scenario.images import EVERY
 from meshtest.scenario.traffic import OUTSIDE
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _names(scenario: Scenario) -> Iterator[Named]:
         yield caller, path, scenario.at(path), True
         yield from ((word, path, scenario.at(path), True) for word in called if not _is_address(word))
     yield from ((each, "spec.commands", scenario.at("spec.commands"), False) for each in scenario.commands)
+    named = (each for each in scenario.images if each != EVERY)
+    yield from ((each, "spec.images", scenario.at("spec.images"), False) for each in named)
     for index, check in enumerate(scenario.expect):
         path = f"spec.expect[{index}].{check.kind}"
         yield from ((word, path, check.location, service) for word, service in _of_check(check))

@@ -18,7 +18,7 @@ from meshtest.runtime.role import CONFIG
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from meshtest.runtime.base import PodPlan, Role
+    from meshtest.runtime.base import Command, Image, PodPlan, Role
     from meshtest.runtime.docker.labels import Run
 
 DIRECTORY = "/run/meshtest"
@@ -78,7 +78,7 @@ class Shape:
     """What all containers of a sandbox have in common."""
 
     run: Run
-    image: str
+    image_name: str
     network: Network
     concurrency: int = 1
     volume: str = ""
@@ -92,19 +92,21 @@ class Shape:
         """A container's name."""
         return f"{self.run.name}-{words.replace('/', '-')}"
 
-    def own(self, name: str, role: Role, address: str | None, *, uid: int = OTHER_UID) -> ContainerSpec:
-        """One of meshtest's own processes."""
+    def own(self, name: str, role: Role, address: str, *, writable: bool = False) -> ContainerSpec:
+        """One of meshtest's own processes; files can be copied only into one whose root is `writable`."""
+        uid = SIDECAR_UID if name == CONTROL_PLANE else OTHER_UID
+        volume = self._volume() if name == CONTROL_PLANE else {}
         return ContainerSpec(
             name=self.name(name.removeprefix("meshtest/")),
-            image=self.image,
+            image=self.image_name,
             command=[images.PYTHON, "-m", "meshtest.runtime.role", role.target],
             labels=self.labelled(**{labels.PART: name}),
             environment={CONFIG: json.dumps(dict(role.config))},
             user=f"{uid}:{uid}",
             attached=True,
-            network=self.network.name if address else None,
+            network=self.network.name,
             address=address,
-            host={**_confined(), "log_config": _QUIET, **(self._volume() if uid == SIDECAR_UID else {})},
+            host={**_confined(), "read_only": not writable, "log_config": _QUIET, **volume},
         )
 
     def owner(self, plan: PodPlan) -> ContainerSpec:
@@ -118,7 +120,7 @@ class Shape:
             config["access_log"] = f"{DIRECTORY}/{pod.key.replace('/', '_')}.access"
         return ContainerSpec(
             name=self.name(pod.key),
-            image=self.image,
+            image=self.image_name,
             command=[images.PYTHON, "-I", "-S", _HOLDER],
             labels=self.labelled(**{labels.POD: pod.key, labels.PART: "sidecar"}),
             environment={CONFIG: json.dumps(config)},
@@ -134,7 +136,7 @@ class Shape:
         """A stand-in, or another role, as a pod's application."""
         return ContainerSpec(
             name=self.name(f"{plan.pod.key}-app"),
-            image=self.image,
+            image=self.image_name,
             command=[images.PYTHON, "-m", "meshtest.runtime.role", "--announce", role.target],
             labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
             environment={**plan.env, CONFIG: json.dumps(dict(role.config))},
@@ -143,11 +145,41 @@ class Shape:
             host={**_confined(), "network_mode": f"container:{owner}"},
         )
 
+    def image(self, plan: PodPlan, image: Image, owner: str) -> ContainerSpec:
+        """A user's image as a pod's application: as its makers meant it, but without ways to more rights."""
+        limits = {"nano_cpus": round(image.cpus * 1e9) if image.cpus else None, "mem_limit": image.memory}
+        return ContainerSpec(
+            name=self.name(f"{plan.pod.key}-app"),
+            image=image.reference,
+            entrypoint=image.command,
+            command=image.args,
+            labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
+            environment={**plan.env, **image.env},
+            host={
+                "network_mode": f"container:{owner}",
+                "security_opt": ["no-new-privileges"],
+                **{key: value for key, value in limits.items() if value is not None},
+            },
+        )
+
+    def program(self, plan: PodPlan, command: Command, owner: str) -> ContainerSpec:
+        """A program of the user's machine, which is copied into a container of meshtest's image."""
+        return ContainerSpec(
+            name=self.name(f"{plan.pod.key}-app"),
+            image=self.image_name,
+            command=command.argv,
+            labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
+            environment={**plan.env, **command.env},
+            user=f"{OTHER_UID}:{OTHER_UID}",
+            # Files can be copied into a container only where its root can be written.
+            host={**_confined(), "read_only": False, "network_mode": f"container:{owner}"},
+        )
+
     def init(self, key: str, owner: str, config: Mapping[str, Any], number: int) -> ContainerSpec:
         """The short-lived container that sets a pod's rules."""
         return ContainerSpec(
             name=self.name(f"{key}-init-{number}"),
-            image=self.image,
+            image=self.image_name,
             command=[images.PYTHON, "-m", "meshtest.runtime.docker.init"],
             labels=self.labelled(**{labels.POD: key, labels.PART: "init"}),
             environment={CONFIG: json.dumps(dict(config))},
@@ -165,7 +197,7 @@ class Shape:
         """The container that cleans up after a crash."""
         return ContainerSpec(
             name=self.name("reaper"),
-            image=self.image,
+            image=self.image_name,
             command=[images.PYTHON, "-m", "meshtest.runtime.docker.reaper"],
             labels=self.labelled(**{labels.PART: "meshtest/reaper"}),
             environment={CONFIG: json.dumps({"label": f"{labels.RUN}={self.run.name}"})},

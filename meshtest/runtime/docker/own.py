@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
+from meshtest.runtime.docker import programs
 from meshtest.runtime.docker.container import Container
-from meshtest.runtime.docker.containers import CONTROL_PLANE, OTHER_UID, SIDECAR_UID
 from meshtest.runtime.docker.streams import Line, channel
 
 if TYPE_CHECKING:
@@ -47,9 +47,12 @@ class OwnProcess:
 
     def start(self) -> None:
         """Make the container and start it."""
-        uid = SIDECAR_UID if self.name == CONTROL_PLANE else OTHER_UID
-        spec = self._shape.own(self.name, self._role, self.address, uid=uid)
+        argv = [str(word) for word in self._role.config.get("argv", ())]
+        files = programs.files_of(argv)
+        spec = self._shape.own(self.name, self._role, self.address, writable=bool(files))
         self._container = Container(self._daemon, spec, self.name)
+        if files:
+            self._daemon.copy_in(self._container.id, files)
         self._container.line = self.line
         self._container.start()
 

@@ -8,9 +8,9 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
-from meshtest.runtime.base import Action, Part, Role
+from meshtest.runtime.base import Action, Image, Part, Role
+from meshtest.runtime.docker import programs
 from meshtest.runtime.docker.container import Container
-from meshtest.runtime.docker.inits import Inits
 from meshtest.runtime.docker.streams import Line, channel
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meshtest.runtime.base import PodPlan
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
+    from meshtest.runtime.docker.inits import Inits
     from meshtest.wire import Channel, Frame
 
 _SIGNALS = {
@@ -30,6 +31,8 @@ _SIGNALS = {
 _ENDING = {Action.KILL, Action.STOP}
 _GRACE = 5.0
 _MARGIN = 5.0
+_GLANCE = 0.5
+"""Seconds between looks at whether an application that does not listen yet still runs."""
 
 
 class DockerPod:
@@ -39,6 +42,7 @@ class DockerPod:
         self,
         daemon: Daemon,
         shape: Shape,
+        inits: Inits,
         plan: PodPlan,
         on_event: Callable[[str, Frame], None],
     ) -> None:
@@ -50,7 +54,7 @@ class DockerPod:
         self.owner: Container | None = None
         self.application: Container | None = None
         self._channel: Channel | None = None
-        self._inits = Inits(daemon, shape)
+        self._inits = inits
         self.stage = "not begun"
 
     def start(self, cluster_ips: Mapping[str, Any], background: Callable[[Callable[[], Any]], Any]) -> None:
@@ -75,16 +79,40 @@ class DockerPod:
         return self._inits.run(self.key, self.owner.id, config)
 
     def _start_application(self) -> None:
-        application = self.plan.application
-        if application is None or self.owner is None:
+        application, owner = self.plan.application, self.owner
+        if application is None or owner is None:
             return
-        if not isinstance(application, Role):
-            raise RuntimeFailure(f"{self.key}: commands are not supported yet")
         self.stage = "its application is not ready"
-        spec = self._shape.application(self.plan, application, self.owner.id)
+        files: dict[str, tuple[bytes, int]] = {}
+        if isinstance(application, Role):
+            spec = self._shape.application(self.plan, application, owner.id)
+        elif isinstance(application, Image):
+            self._ensure_image(application.reference)
+            spec = self._shape.image(self.plan, application, owner.id)
+        else:
+            command, files = programs.translated(application)
+            spec = self._shape.program(self.plan, command, owner.id)
         self.application = Container(self._daemon, spec, f"{self.key} application")
+        if files:
+            self._daemon.copy_in(self.application.id, files)
         self.application.start()
-        self._await_announcement(self.application)
+        self._await_application(self.application)
+
+    def _ensure_image(self, reference: str) -> None:
+        if not self._daemon.has_image(reference):
+            self.stage = f"{reference} is being pulled"
+            self._daemon.pull(reference)
+
+    def _await_application(self, application: Container) -> None:
+        if isinstance(self.plan.application, Role):
+            self._await_announcement(application)
+            return
+        ports = list(self.plan.readiness_ports)
+        while ports:
+            ports = self.ask("ports", _GLANCE, ports=ports).get("ports", [])
+            if ports and not self._daemon.state(application.id)["Running"]:
+                raise RuntimeFailure(application.report())
+            self.stage = f"its application does not listen on {', '.join(map(str, ports))}"
 
     def _await_announcement(self, application: Container) -> None:
         application.line.on_end = application.line.hang_up
@@ -107,12 +135,11 @@ class DockerPod:
         self.ask("signal", _GRACE, signal=number, gone=action in _ENDING)
 
     def _signal_application(self, application: Container, action: Action) -> None:
-        if action is Action.START and isinstance(self.plan.application, Role):
+        if action is Action.START and application.spec.attached:
             application.line = Line()
-            application.signal(action)
-            self._await_announcement(application)
-        else:
-            application.signal(action)
+        application.signal(action)
+        if action is Action.START:
+            self._await_application(application)
 
     def ask(self, op: str, within: float, **fields: Any) -> dict[str, Any]:
         """Ask the holder."""

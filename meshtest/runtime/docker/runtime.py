@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
@@ -44,11 +45,14 @@ class DockerRuntime:
         self._run: Run | None = None
         self._network: Network | None = None
         self._reaper: Container | None = None
+        self._reaping: threading.Thread | None = None
         self._shape: Shape | None = None
 
     def capabilities(self) -> frozenset[Capability]:
         """What it can do here."""
-        return frozenset({Capability.IMAGES, Capability.RESOURCE_LIMITS, Capability.PAUSE})
+        return frozenset(
+            {Capability.IMAGES, Capability.PACKET_LOSS, Capability.PAUSE, Capability.RESOURCE_LIMITS}
+        )
 
     def missing(self) -> str | None:
         """Why it cannot run here and what to change; None if it can."""
@@ -69,8 +73,11 @@ class DockerRuntime:
         self._run = run = Run.new()
         self._network = self._make_network(run)
         self._daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", run.labels)
-        self._shape = Shape(run=run, image=name, network=self._network, volume=run.name)
-        self._start_reaper(self._shape)
+        self._shape = Shape(run=run, image_name=name, network=self._network, volume=run.name)
+        self._reaping = threading.Thread(
+            target=self._start_reaper, args=(self._shape,), name="meshtest-reaper"
+        )
+        self._reaping.start()
         return self._network.prefix
 
     def start(
@@ -90,6 +97,8 @@ class DockerRuntime:
         run, self._run, self._shape = self._run, None, None
         if run is None:
             return
+        if self._reaping is not None:
+            self._reaping.join()
         resources = cleaning.of_run(self._daemon, run.name)
         cleaning.remove(self._daemon, resources)
         if self._reaper is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -53,14 +52,14 @@ class DockerSandbox:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="meshtest-docker")
         self._pods: dict[str, DockerPod] = {}
         self._own: dict[str, OwnProcess] = {}
-        self._numbers = itertools.count()
+        self._addresses: dict[str, str] = {}
         self._lock = threading.Lock()
         self._network = plan.network
         net = shape.network
         control_plane = self._own_process(CONTROL_PLANE, plan.control_plane, net.control_plane)
         resolver = self._own_process(RESOLVER, Role(target=NAMES_ROLE), net.resolver)
         self.control_plane, self._names = control_plane.channel, WrongNames(resolver.channel)
-        self._inits = Inits(daemon, shape)
+        self._inits = Inits(daemon, shape, self._pool.submit)
         self._packets = PacketLoss(self._places, self._run_inits)
         self._drivers = Drivers(daemon, plan.driver, self._owner_of)
         self.driver: Asking = self._drivers
@@ -87,7 +86,7 @@ class DockerSandbox:
 
     def _start_pods(self, plans: Sequence[PodPlan]) -> list[tuple[str, Future[None]]]:
         ips = self._cluster_ips(self._network)
-        made = [DockerPod(self._daemon, self._shape, plan, self._note) for plan in plans]
+        made = [DockerPod(self._daemon, self._shape, self._inits, plan, self._note) for plan in plans]
         self._pods.update({pod.key: pod for pod in made})
         return [(pod.key, self._pool.submit(pod.start, ips, self._pool.submit)) for pod in made]
 
@@ -133,14 +132,20 @@ class DockerSandbox:
             list(self._pool.map(lambda pod: pod.set_rules(rules), list(self._pods.values())))
         self._names.set_zone(spec.network_to_json(network)["zone"])
 
+    def address(self, name: str) -> str:
+        """Where the process of this name can listen: an address that no pod has."""
+        with self._lock:
+            return self._addresses.setdefault(name, self._shape.network.further(len(self._addresses)))
+
     def role(self, name: str, role: Role) -> Channel:
         """Start a process between the pods, unless one of this name runs; returns the channel to it."""
+        address = self.address(name)
         with self._lock:
             known = self._own.get(name)
             if known is None or not known.running():
                 if known is not None:
                     known.remove()
-                known = self._own_process(name, role, self._shape.network.further(next(self._numbers)))
+                known = self._own_process(name, role, address)
                 known.start()
         return known.channel
 
@@ -231,4 +236,4 @@ class DockerSandbox:
             pod.hang_up()
         for own in self._own.values():
             own.line.hang_up()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)

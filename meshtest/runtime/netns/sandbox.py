@@ -182,6 +182,10 @@ class NetnsSandbox:
         """
         self._ask("signal", 2 * _SLACK, pod=pod, part=part.value, action=action.value)
 
+    def address(self, name: str) -> str:  # noqa: ARG002 - all of them are in one namespace
+        """Where the process of this name can listen: an address that no pod has, so that the router keeps it."""
+        return "10.244.255.254"
+
     def role(self, name: str, role: Role) -> Channel:
         """Start a process between the pods, unless one of this name runs; returns the channel to it."""
         ours, theirs = socket.socketpair()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshtest.runtime.base import Command, Interception, Role
+from meshtest.errors import Unsupported
+from meshtest.runtime.base import Command, Image, Interception, Role
 
 if TYPE_CHECKING:
     from meshtest.runtime.base import NetworkPlan, PodPlan, SandboxPlan
@@ -103,9 +104,11 @@ def cluster_ips_from_json(found: dict[str, Any]) -> dict[str, dict[int, list[tup
     }
 
 
-def _application_to_json(application: Role | Command | None) -> dict[str, Any] | None:
+def _application_to_json(application: Role | Command | Image | None) -> dict[str, Any] | None:
     if application is None:
         return None
+    if isinstance(application, Image):
+        raise Unsupported(f"the netns runtime runs no images, such as {application.reference}")
     if isinstance(application, Role):
         return role_to_json(application)
     return {"argv": list(application.argv), "env": dict(application.env)}
