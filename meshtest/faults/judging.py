@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError
-from meshtest.faults import connection, name, packet, workload
+from meshtest.faults import connection, control_plane, identity, name, packet, workload
 from meshtest.runtime.base import Capability
 from meshtest.scenario.fault_connection import CONNECTION_FAULTS
+from meshtest.scenario.fault_control_plane import CONTROL_PLANE_FAULTS, OUTAGE
+from meshtest.scenario.fault_identity import IDENTITY_FAULTS
 from meshtest.scenario.fault_name import NAME_FAULTS
 from meshtest.scenario.fault_packet import PACKET_FAULTS
 from meshtest.scenario.fault_workload import WORKLOAD_FAULTS
@@ -23,11 +25,15 @@ CHECKS: Mapping[str, Callable[[FaultSpec, MeshModel], object]] = {
     **dict.fromkeys(PACKET_FAULTS, packet.check),
     **dict.fromkeys(WORKLOAD_FAULTS, workload.check),
     **dict.fromkeys(NAME_FAULTS, name.check),
+    **dict.fromkeys(IDENTITY_FAULTS, identity.check),
+    **dict.fromkeys(CONTROL_PLANE_FAULTS, control_plane.check),
 }
 """What can be said of a fault before there is a sandbox; each raises ScenarioError."""
-SPOTS: Mapping[str, Callable[[FaultSpec, MeshModel], tuple[str, ...]]] = dict.fromkeys(
-    WORKLOAD_FAULTS, workload.spots
-)
+SPOTS: Mapping[str, Callable[[FaultSpec, MeshModel], tuple[str, ...]]] = {
+    **dict.fromkeys(WORKLOAD_FAULTS, workload.spots),
+    **dict.fromkeys(IDENTITY_FAULTS, identity.spots),
+    **dict.fromkeys(CONTROL_PLANE_FAULTS, control_plane.spots),
+}
 """What a fault takes hold of alone, as far as it is known before there is a sandbox."""
 NEEDS: Mapping[str, tuple[Capability, str]] = {
     "loss": (Capability.PACKET_LOSS, "a fault of connections, such as timeout or resetPeer"),
@@ -40,6 +46,10 @@ NEEDS: Mapping[str, tuple[Capability, str]] = {
     "pause": (Capability.PAUSE, "kill or stop"),
 }
 """What a fault asks of the runtime, and what can be done where the runtime has it not."""
+
+
+BROUGHT = frozenset({*IDENTITY_FAULTS, *CONTROL_PLANE_FAULTS, *CONNECTION_FAULTS}) - {OUTAGE}
+"""The faults that the control plane brings to the sidecars, and takes from them again."""
 
 
 def judge(specs: Sequence[FaultSpec], model: MeshModel, capabilities: Collection[Capability]) -> None:
@@ -57,6 +67,25 @@ def judge(specs: Sequence[FaultSpec], model: MeshModel, capabilities: Collection
     for index, (spec, spots) in enumerate(held):
         for earlier, taken in held[:index]:
             refuse_overlap(earlier, taken, spec, spots)
+    _can_be_brought(specs)
+
+
+def _can_be_brought(specs: Sequence[FaultSpec]) -> None:
+    """Raise ScenarioError where a fault begins or ends while the control plane, which it takes, is out."""
+    for number, spec in enumerate(specs):
+        for other, outage in enumerate(specs):
+            if spec.kind not in BROUGHT or outage.kind != OUTAGE:
+                continue
+            (start, end), (gone, back) = _window(spec), _window(outage)
+            # At one moment they begin in the order of the list, and end in the reverse one.
+            begins = gone < start < back or (start == gone and other < number)
+            ends = gone < end < back or (end == back and other < number)
+            if begins or ends:
+                raise ScenarioError(
+                    f"the control plane is out when {spec.kind} {'begins' if begins else 'ends'} ({outage.location}), "
+                    "and it is what brings it to the sidecars",
+                    location=spec.location, key=spec.kind, expected="this fault before controlPlane, or another window",
+                )  # fmt: skip
 
 
 def refuse_overlap(earlier: FaultSpec, taken: Sequence[str], later: FaultSpec, spots: Sequence[str]) -> None:
