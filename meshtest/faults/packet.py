@@ -131,7 +131,7 @@ def _directions(action: object) -> tuple[bool, bool, float]:
             return True, not one_way, 1.0
         case _:
             raise Unsupported(
-                "packets cannot be held up here: this kernel has no netem; "
+                "this runtime cannot hold packets up; "
                 "use latency, a fault of connections, which needs nothing of the kernel"
             )
 
