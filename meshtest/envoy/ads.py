@@ -52,8 +52,6 @@ class Proxy:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.resources: dict[str, dict[str, Resource]] = {}
-        self.swaps: dict[str, str] = {}
-        """Endpoints that it shall reach elsewhere: `ip:port` -> `ip:port`."""
         self.poisoned = False
         """Whether everything it is sent is made to be refused."""
         self.refused = 0

@@ -9,6 +9,8 @@ cluster, so mTLS stays between the two sidecars.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -40,10 +42,30 @@ def swapped(raw: bytes, swap: Mapping[str, str]) -> bytes:
     return bytes(assignment.SerializeToString(deterministic=True))
 
 
-def changed_swaps(swaps: Mapping[str, str], more: Mapping[str, str], gone: Iterable[str]) -> dict[str, str]:
-    """The swaps with `more` of them and without those to the addresses in `gone`."""
-    left = frozenset(gone)
-    return {old: new for old, new in {**swaps, **more}.items() if new not in left}
+class Swaps:
+    """Which proxies reach which endpoints elsewhere; a control plane that is started again finds it in its folder."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = Path(directory, "swaps.json")
+        self._by_node: dict[str, dict[str, str]] = {}
+        if self._path.exists():
+            self._by_node = json.loads(self._path.read_text(encoding="utf-8"))
+
+    def of(self, node: str) -> Mapping[str, str]:
+        """Endpoint -> address instead, both `ip:port`, of one proxy."""
+        return self._by_node.get(node, {})
+
+    def change(self, more: Mapping[str, Mapping[str, str]], gone: Mapping[str, Iterable[str]]) -> set[str]:
+        """Add swaps and end those that lead to the addresses in `gone`; returns the proxies that are concerned."""
+        nodes = more.keys() | gone.keys()
+        for node in nodes:
+            left = frozenset(gone.get(node, ()))
+            wanted = {**self.of(node), **more.get(node, {})}
+            self._by_node[node] = {old: new for old, new in wanted.items() if new not in left}
+        part = self._path.with_suffix(".part")
+        part.write_text(json.dumps(self._by_node), encoding="utf-8")
+        part.replace(self._path)
+        return nodes
 
 
 def reassigned(assignments: Mapping[str, Resource], swap: Mapping[str, str]) -> dict[str, Resource]:

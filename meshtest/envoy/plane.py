@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.envoy import decorate, distort, identities, sds
 from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
 from meshtest.envoy.dump import to_json
-from meshtest.envoy.endpoints import changed_swaps, endpoints, reassigned, swapped, without_endpoints
+from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, swapped, without_endpoints
 from meshtest.envoy.faults_filter import script, script_path
 from meshtest.envoy.holding import Holds
 from meshtest.envoy.live import Envoy
@@ -40,6 +40,7 @@ class ControlPlane(FaultOperations):
         self.directory = directory
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
+        self._swaps = Swaps(directory)
         self._authorities = Authorities(seed)
         self._identities = identities.Identities(self.secrets, self._authorities)
         self._holds = Holds()
@@ -119,7 +120,7 @@ class ControlPlane(FaultOperations):
                 known = proxy.resources.get(kind, {}).get(name)
                 if known is None or known.raw != raw:
                     value = self._decorated(kind, raw, proxy)
-                    value = swapped(value, proxy.swaps) if kind == "EDS" else value
+                    value = swapped(value, self._swaps.of(node)) if kind == "EDS" else value
                     fresh.setdefault(kind, {})[name] = Resource.of(raw, value)
             changes = apply_changes(proxy, fresh, (tuple(pair) for pair in change.get("removed", ())))
             if changes or not proxy.primed:
@@ -181,12 +182,10 @@ class ControlPlane(FaultOperations):
         """Have proxies reach endpoints elsewhere (`swap`), and no longer by some of those addresses (`release`)."""
         deadline = deadline_of(frame)
         changed: dict[str, Changes] = {}
-        swap, release = frame.header.get("swap", {}), frame.header.get("release", {})
         async with self._updating:
-            for node in swap.keys() | release.keys():
+            for node in self._swaps.change(frame.header.get("swap", {}), frame.header.get("release", {})):
                 if proxy := self.proxies.by_id.get(node):
-                    proxy.swaps = changed_swaps(proxy.swaps, swap.get(node, {}), release.get(node, ()))
-                    fresh = {"EDS": reassigned(proxy.resources.get("EDS", {}), proxy.swaps)}
+                    fresh = {"EDS": reassigned(proxy.resources.get("EDS", {}), self._swaps.of(node))}
                     changed[node] = apply_changes(proxy, fresh, ())
             live = {node: changes for node, changes in changed.items() if self.proxies.by_id[node].stream}
             await self._deliver(live, deadline, bystanders=set())

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from google.protobuf import json_format
 
-from meshtest.envoy.endpoints import changed_swaps, endpoints, reassigned, swapped, without_endpoints
+from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, swapped, without_endpoints
 from meshtest.envoy.resources import Resource
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LISTENER = "10.244.255.254:21001"
 
@@ -61,9 +64,17 @@ def test_a_swap_is_undone_from_what_istiod_said() -> None:
     assert reassigned(away, {})["x"].value == raw
 
 
-def test_swaps_are_released_by_where_they_lead() -> None:
-    swaps = {"a:1": "proxy:1", "b:1": "proxy:2"}
-    assert changed_swaps(swaps, {"c:1": "proxy:3"}, ["proxy:1"]) == {"b:1": "proxy:2", "c:1": "proxy:3"}
+def test_swaps_are_released_by_where_they_lead(tmp_path: Path) -> None:
+    swaps = Swaps(str(tmp_path))
+    assert swaps.change({"node": {"a:1": "proxy:1", "b:1": "proxy:2"}}, {}) == {"node"}
+    swaps.change({"node": {"c:1": "proxy:3"}}, {"node": ["proxy:1"], "other": ["proxy:2"]})
+    assert swaps.of("node") == {"b:1": "proxy:2", "c:1": "proxy:3"}
+    assert swaps.of("other") == {}
+
+
+def test_a_control_plane_that_is_started_again_knows_the_swaps(tmp_path: Path) -> None:
+    Swaps(str(tmp_path)).change({"node": {"a:1": "proxy:1"}}, {})
+    assert Swaps(str(tmp_path)).of("node") == {"a:1": "proxy:1"}
 
 
 def test_endpoints_are_found_with_their_clusters() -> None:

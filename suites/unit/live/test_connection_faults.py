@@ -9,7 +9,7 @@ import pytest
 
 from meshtest import Mesh, faults
 from meshtest.errors import RuntimeFailure, ScenarioError
-from meshtest.faults.detours import ADDRESS, ROLE
+from meshtest.faults.detours import ROLE
 from meshtest.runtime.base import Action, Part
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("toxiproxy", reason="connection faults need toxiproxy-python")
 
+ADDRESS = "10.244.255.254"
 BOOKINFO = Path(__file__).parents[3] / "fixtures" / "bookinfo"
 RATINGS = "http://ratings:9080/ratings/0"
 HEADLESS = """
@@ -52,7 +53,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[Mesh]:
-    with Mesh.from_manifests(BOOKINFO) as made:
+    with Mesh.from_manifests(BOOKINFO, runtime="netns") as made:
         yield made
 
 
@@ -113,6 +114,14 @@ def test_it_holds_through_changes_of_policy(mesh: Mesh) -> None:
     assert not through(ask(mesh))
 
 
+def test_it_holds_when_the_control_plane_is_started_again(mesh: Mesh) -> None:
+    with mesh.inject(faults.latency(to="ratings", from_="reviews-v2", latency=0.02)):
+        with mesh.inject(faults.control_plane_down()):
+            assert through(ask(mesh))
+        assert through(ask(mesh))
+    assert not through(ask(mesh))
+
+
 def test_two_faults_on_one_edge_add_up_and_end_one_by_one(mesh: Mesh) -> None:
     inner = faults.latency(to="ratings", from_="reviews-v2", latency=0.06, name="inner")
     with mesh.inject(faults.latency(to="ratings", from_="reviews-v2", latency=0.05, name="outer")):
@@ -140,7 +149,7 @@ def test_what_failed_half_way_is_recovered(mesh: Mesh, monkeypatch: pytest.Monke
     monkeypatch.setenv("MESHTEST_TOXIPROXY", "/bin/false")
     mesh.begin(1)
     spec = faults.latency(to="ratings", from_="reviews-v2", latency=0.02)
-    with Mesh.from_manifests(BOOKINFO) as other:
+    with Mesh.from_manifests(BOOKINFO, runtime="netns") as other:
         with pytest.raises(RuntimeFailure, match="Toxiproxy server has ended"), other.inject(spec):
             pass
         assert (ask(other).status, through(ask(other))) == (200, False)
