@@ -9,6 +9,7 @@ import pytest
 
 import meshtest.checks
 from meshtest.checks import CheckResult, Verdict, combine, run
+from meshtest.checks.always import identities
 from meshtest.checks.run import JUDGES, settle
 from meshtest.errors import Location
 from meshtest.scenario.expect import CHECKS, ExpectFailure
@@ -154,3 +155,20 @@ def test_results_are_plain_json(make: Any) -> None:
     found = make.judge("status: 200", make.many(1)).to_dict()
     assert json.loads(json.dumps(found)) == found
     assert (found["file"], found["line"]) == ("scenario.mesh.yaml", 1)
+
+
+def test_an_answer_from_a_wrong_identity_fails_always(make: Any) -> None:
+    intruder = "spiffe://cluster.local/ns/default/sa/intruder"
+    exchange = make.exchange(hops=(make.hop(upstream_peer=intruder), make.inbound()))
+    found = identities(make.history([exchange]), make.facts)
+    assert found is not None
+    assert found.verdict is Verdict.FAIL
+    assert f"took an answer from {intruder}" in found.reason
+
+
+@pytest.mark.parametrize(
+    "peer", ["spiffe://cluster.local/ns/default/sa/ratings", "", "https://outside.example"]
+)
+def test_answers_of_whom_one_called_do_no_harm(make: Any, peer: str) -> None:
+    found = identities(make.history([make.exchange(hops=(make.hop(upstream_peer=peer),))]), make.facts)
+    assert found is None or found.verdict is Verdict.PASS
