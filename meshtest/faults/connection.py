@@ -4,7 +4,8 @@
 
 The caller's sidecar gets, for the callee's endpoints, the address of a Toxiproxy listener; all else about them stays,
 so that mTLS goes end to end. Envoy drops the connections it had pooled for an endpoint that is gone: the first
-request after `inject` goes through Toxiproxy already, and streams under way stay where they are.
+request after `inject` goes through Toxiproxy already, and streams under way stay where they are. The callee sees
+Toxiproxy's address as its peer's: a policy that asks for addresses (`ipBlocks`) instead of identities will notice.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,10 @@ import pytest
 
 from meshtest import faults
 from meshtest.errors import ScenarioError, Unsupported
-from meshtest.faults.connection import callees, callers, check, placement, told
+from meshtest.faults.base import Ground
+from meshtest.faults.connection import callees, callers, check, placement, plan, told
 from meshtest.faults.detours import counted, server
+from meshtest.waiting import Timeouts
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel
@@ -108,6 +111,34 @@ def test_attempts_are_requests_or_else_refused_connections() -> None:
     assert counted(clusters, {"10.244.255.254:21001": "10.244.0.7:9080"}) == 40
     assert counted(clusters.replace("::40", "::0"), {"10.244.255.254:21001": ""}) == 3
     assert counted(clusters, {}) == 0
+
+
+class Place:
+    """A sandbox that has a place for Toxiproxy, or has none."""
+
+    def role(self, *_: object) -> None:
+        raise AssertionError("nothing is to be started")
+
+    def address(self, _: str) -> str:
+        return "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "message"),
+    [
+        (Place(), r"pip install 'meshtest\[toxiproxy\]'"),
+        (object(), "this runtime has no place for Toxiproxy"),
+    ],
+    ids=["package", "runtime"],
+)
+def test_what_is_missing_is_said(
+    model: MeshModel, monkeypatch: pytest.MonkeyPatch, sandbox: Any, message: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "toxiproxy", None)
+    services = [replace(each, cluster_ip="10.96.0.20") for each in model.services]
+    ground = Ground(model=replace(model, services=services), sandbox=sandbox, timeouts=Timeouts(), seed=0)
+    with pytest.raises(Unsupported, match=message):
+        plan(faults.down(to="ratings"), "f1", ground)
 
 
 def test_another_toxiproxy_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
