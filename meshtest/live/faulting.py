@@ -39,6 +39,8 @@ class Active:
     clock: Clock
     injected: float = 0.0
     recovered: float = 0.0
+    eligible: int = 0
+    """How many requests it was about so far, hit or not."""
     marked: int = 0
     seen: int = 0
     """Requests sent since it was injected, marked or not."""
@@ -128,6 +130,8 @@ class ActiveFaults:
         """Start a new history."""
         with self._lock:
             self._ended.clear()
+            if not self._active and not self._waiting:
+                self._numbers = itertools.count(1)
 
     @contextlib.contextmanager
     def hold(self, specs: Sequence[FaultSpec], ground: Ground) -> Iterator[Sequence[Active]]:

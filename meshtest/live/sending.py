@@ -44,6 +44,9 @@ class Pace:
     @property
     def total(self) -> int:
         """How many altogether."""
+        if self.concurrency < 1 or (self.rate is not None and self.rate <= 0):
+            key, value = ("concurrency", self.concurrency) if self.concurrency < 1 else ("rate", self.rate)
+            raise ScenarioError(f"{value} sends nothing", key=key, expected="more than 0")
         if self.rate is not None and self.duration is not None:
             return max(1, round(self.rate * self.duration))
         if self.requests is None or self.requests < 1:
@@ -130,7 +133,8 @@ def chosen(fault: Active, requests: Sequence[Request], pace: Pace, seed: int) ->
     spec = fault.spec
     eligible = [index for index in _span(fault, pace) if _meets(fault, requests[index % len(requests)])]
     left = None if spec.first is None else max(0, spec.first - fault.marked)
-    found = plan_faults(len(eligible), spec.percentage, seed=seed, first_n=left)
+    found = plan_faults(len(eligible), spec.percentage, seed=seed, first_n=left, before=fault.eligible)
+    fault.eligible += len(eligible)
     return [eligible[index] for index in found]
 
 

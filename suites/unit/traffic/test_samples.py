@@ -29,3 +29,9 @@ def test_first_n_takes_the_first_of_those_chosen() -> None:
 def test_a_percentage_beyond_100_is_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 100"):
         plan_faults(10, 101, seed=1)
+
+
+def test_requests_sent_one_by_one_get_their_share_too() -> None:
+    hits = [len(plan_faults(1, 30, seed=1, before=sent)) for sent in range(100)]
+    assert sum(hits) == 30
+    assert set(hits) == {0, 1}
