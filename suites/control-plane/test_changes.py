@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest import faults
+from meshtest.errors import RuntimeFailure
 
 if TYPE_CHECKING:
     from meshtest import Mesh
@@ -144,6 +145,14 @@ def test_apply_waits_for_nobody_whom_the_fault_keeps_from_it(mesh: Mesh) -> None
         pushed = mesh.apply(LOCKED)
         assert time.monotonic() - began < 2
         assert pushed.details["held"] == "the control plane is down"
+
+
+def test_what_only_the_control_plane_knows_cannot_be_asked_while_it_is_down(mesh: Mesh) -> None:
+    with (
+        mesh.inject(faults.control_plane_down()),
+        pytest.raises(RuntimeFailure, match="the control plane cannot be asked for 'admin': it is down"),
+    ):
+        mesh.admin("ratings-v1", "/stats")
 
 
 def test_pushes_that_nobody_made_are_no_hits(mesh: Mesh) -> None:
