@@ -112,7 +112,7 @@ def test_clusters_lose_istios_filters_and_nothing_else() -> None:
 
 
 def test_an_ejection_takes_effect_at_once_though_endpoints_have_just_changed() -> None:
-    metadata = {"filterMetadata": {"istio": {"services": []}}}
+    metadata: dict[str, Any] = {"filterMetadata": {"istio": {"services": []}}}
     body = {"name": "outbound|80||x", "type": "EDS", "connect_timeout": "1s", "metadata": metadata}
     raw = json_format.ParseDict(body, cluster_pb2.Cluster()).SerializeToString()
     found = cluster_pb2.Cluster.FromString(decorate("CDS", raw, CONTEXT))

@@ -39,12 +39,20 @@ def test_a_namespace_that_is_named_is_not_guessed(model: MeshModel) -> None:
     assert find_service(model, "default", "reviews.b") is None
 
 
-@pytest.mark.parametrize("key", ["calls", "commands"])
-def test_applications_of_unknown_workloads_are_an_error(model: MeshModel, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "applications"),
+    [
+        ("calls", Applications(calls={"rating": ["x"]})),
+        ("commands", Applications(commands={"rating": ["x"]})),
+    ],
+)
+def test_applications_of_unknown_workloads_are_an_error(
+    model: MeshModel, key: str, applications: Applications
+) -> None:
     with pytest.raises(
         ScenarioError, match=f"{key}.rating: no workload or service 'rating' .*mean 'ratings'?"
     ):
-        check_names(model, Applications(**{key: {"rating": ["x"]}}))
+        check_names(model, applications)
 
 
 def test_applications_are_named_by_workload_or_service(model: MeshModel) -> None:

@@ -16,8 +16,14 @@ INTRUDER = "spiffe://cluster.local/ns/default/sa/intruder"
     [
         ("certificate: expired, to: a", Certificate(flaw=Flaw.EXPIRED)),
         ("certificate: selfSigned, to: a", Certificate(flaw=Flaw.SELF_SIGNED)),
-        (f"certificate: {{wrongIdentity: '{INTRUDER}'}}, to: a", Certificate(flaw=Flaw.WRONG_IDENTITY, spiffe=INTRUDER)),
-        ("certificate: {wrongTrustDomain: other.example}, to: a", Certificate(flaw=Flaw.WRONG_TRUST_DOMAIN, trust_domain="other.example")),
+        (
+            f"certificate: {{wrongIdentity: '{INTRUDER}'}}, to: a",
+            Certificate(flaw=Flaw.WRONG_IDENTITY, spiffe=INTRUDER),
+        ),
+        (
+            "certificate: {wrongTrustDomain: other.example}, to: a",
+            Certificate(flaw=Flaw.WRONG_TRUST_DOMAIN, trust_domain="other.example"),
+        ),
         ("rootRemoved: true, to: a", RootRemoved()),
         ("rotation: {every: 200ms}, to: a", Rotation(every=0.2)),
         ("rotation: {every: 10s, lifetime: 1s}, to: a", Rotation(every=10, lifetime=1)),
@@ -39,14 +45,26 @@ def test_faults_are_read(files: Any, written: str, action: object) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("certificate: expird, to: a", "s.mesh.yaml:8: spec.faults[0].certificate: unknown flaw of a certificate 'expird'"),
+        (
+            "certificate: expird, to: a",
+            "s.mesh.yaml:8: spec.faults[0].certificate: unknown flaw of a certificate 'expird'",
+        ),
         ("certificate: wrongIdentity, to: a", "'wrongIdentity' stands without its value"),
         ("certificate: {wrongIdentity: intruder}, to: a", "'intruder' is none; expected a SPIFFE identity"),
         ("certificate: {wrongTrustDomain: 'a/b'}, to: a", "expected a trust domain such as other.example"),
-        (f"certificate: {{wrongTrustDomain: a.b, wrongIdentity: '{INTRUDER}'}}, to: a", "both stand here; expected one of them"),
+        (
+            f"certificate: {{wrongTrustDomain: a.b, wrongIdentity: '{INTRUDER}'}}, to: a",
+            "both stand here; expected one of them",
+        ),
         ("certificate: expired", "misses 'to'"),
-        ("certificate: expired, to: a, from: b", "certificate hits a workload whoever calls it; expected to, without from"),
-        ("certificate: expired, to: a, percentage: 10", "percentage chooses requests, but certificate meets whatever comes"),
+        (
+            "certificate: expired, to: a, from: b",
+            "certificate hits a workload whoever calls it; expected to, without from",
+        ),
+        (
+            "certificate: expired, to: a, percentage: 10",
+            "percentage chooses requests, but certificate meets whatever comes",
+        ),
         ("rootRemoved: false, to: a", "false stands where true must"),
         ("rotation: {lifetime: 1h}, to: a", "misses 'every'"),
         ("rotation: {every: 1s, lifetime: 10ms}, to: a", "certificates tell their end in whole seconds"),

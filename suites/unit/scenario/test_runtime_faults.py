@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - one mistake a line
 from __future__ import annotations
 
 from typing import Any
