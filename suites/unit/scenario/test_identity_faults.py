@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables of one line per mistake read best unbroken
 from __future__ import annotations
 
 from typing import Any
