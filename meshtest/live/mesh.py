@@ -115,9 +115,7 @@ class Mesh:
         chosen = MeshOptions(
             runtime=runtime,
             mesh_config=mesh_config,
-            applications=Applications(
-                calls=calls or {}, commands=commands or {}, images=image_specs(images)
-            ),
+            applications=Applications(calls=calls or {}, commands=commands or {}, images=image_specs(images)),
             **options,
         )
         return cls(load(sources, allow_unsupported=chosen.allow_unsupported), chosen)

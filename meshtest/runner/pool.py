@@ -165,9 +165,7 @@ class MeshPool:
 
     def mesh(self, scenario: Scenario, runtime: str) -> Mesh:
         """The running mesh of a scenario's manifests, started if it is not there."""
-        applications = Applications(
-            calls=scenario.calls, commands=scenario.commands, images=scenario.images
-        )
+        applications = Applications(calls=scenario.calls, commands=scenario.commands, images=scenario.images)
         return self._mesh(paths_of(scenario), applications, runtime, {})
 
     def mesh_for_test(
