@@ -1,10 +1,11 @@
 """Benchmarks of what users wait for. Ratios are measured side by side in one run; absolute times are this machine's.
 
-python ci/bench/bench.py [cold] [swap] [scenario] [driver] [plugin]      (default: all)
+python ci/bench/bench.py [cold] [swap] [scenario] [driver] [faults] [plugin]      (default: all)
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import statistics
@@ -150,6 +151,46 @@ def driver() -> None:
         show("driver / wrk", [a / b for a, b in zip(ours, theirs, strict=True)], unit="x")
 
 
+def faults() -> None:
+    """Injecting and recovering an HTTP fault; and a thousand requests, each with a fault of its own, in one load."""
+    from meshtest import Mesh
+    from meshtest import faults as make
+    from meshtest.envoy.marks import FaultMark, baggage_member
+    from meshtest.traffic.client import Traffic
+    from meshtest.traffic.model import Request
+
+    with Mesh.from_manifests(*BOOKINFO) as mesh:
+        mesh.replace(POLICY.format(version=1))
+        times = []
+        for _ in range(50):
+            began = time.perf_counter()
+            with mesh.inject(make.abort(to="ratings", http_status=503)):
+                times.append(time.perf_counter() - began)
+                began = time.perf_counter()
+            times.append(time.perf_counter() - began)
+        show("inject or recover an HTTP fault", times)
+        marks = [
+            FaultMark(
+                id=f"f{n}",
+                targets=("default/reviews-v1",),
+                actions=(f"abort:{400 + n % 190}",),
+                path=f"^/{'x' * (n % 7)}",
+            )
+            for n in range(1000)
+        ]
+        request = Request(url="http://reviews:9080/xxxxxxx", reuse=True)
+        plan = Traffic(
+            caller="default/productpage-v1-0", requests=[request], count=1000, concurrency=16,
+            marks=[(baggage_member(mark), [n]) for n, mark in enumerate(marks)],
+        )  # fmt: skip
+        spans = []
+        for _ in range(5):
+            found = mesh._sender._driver.send(plan)  # the driver alone, without the wait for log lines
+            assert [one.status for one in found] == [400 + n % 190 for n in range(1000)]
+            spans.append(max(one.started + one.latency for one in found) - min(one.started for one in found))
+        show("1,000 requests, each with another fault", spans)
+
+
 def plugin() -> None:
     """What the installed plugin costs a session that collects no mesh test."""
 
@@ -173,9 +214,12 @@ def plugin() -> None:
 
 
 BENCHES: dict[str, Callable[[], None]] = {
-    "cold": cold, "swap": swap, "scenario": scenario, "driver": driver, "plugin": plugin,
+    "cold": cold, "swap": swap, "scenario": scenario, "driver": driver, "faults": faults, "plugin": plugin,
 }  # fmt: skip
 
 if __name__ == "__main__":
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # else every process compiles meshtest anew, which no user's does
     for name in sys.argv[1:] or list(BENCHES):
         BENCHES[name]()
