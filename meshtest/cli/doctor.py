@@ -38,10 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Look at everything, one line each."""
     terminal = Terminal()
     if options.clean:
-        terminal.line(
-            "nothing to clean: the docker runtime is not there yet, and netns leaves nothing behind"
-        )
-        return 0
+        return _clean(terminal)
     well = True
     for look in (_python, _plugin, _envoy, _engine_look(build=options.build), _go, _netns, _docker):
         for found in look():
@@ -159,7 +156,10 @@ def _netns() -> Iterator[Finding]:
     runtime = NetnsRuntime()
     problem = runtime.missing()
     if problem is not None:
-        yield Finding(what="netns", well=False, text=problem)
+        from meshtest.runtime.docker.runtime import DockerRuntime  # noqa: PLC0415 - as above
+
+        instead = DockerRuntime().missing() is None
+        yield Finding(what="netns", well=None if instead else False, text=problem)
         return
     can = ", ".join(sorted(one.value for one in runtime.capabilities()))
     who = "root" if os.geteuid() == 0 else "an ordinary user"
@@ -167,26 +167,27 @@ def _netns() -> Iterator[Finding]:
 
 
 def _docker() -> Iterator[Finding]:
-    yield Finding(what="docker", well=None, text=f"{_docker_version()}; the docker runtime is not there yet")
+    from meshtest.runtime.docker.runtime import DockerRuntime  # noqa: PLC0415 - `--help` needs nothing of it
+
+    runtime = DockerRuntime()
+    problem = runtime.missing()
+    if problem is not None:
+        yield Finding(what="docker", well=None, text=problem)
+        return
+    left = len(runtime.left_behind())
+    also = f"; {left} things that dead runs left: meshtest doctor --clean" if left else ""
+    yield Finding(what="docker", well=True, text=f"{runtime.describe()}{also}")
 
 
-def _docker_version() -> str:
-    """What answers at the daemon's socket."""
-    import socket  # noqa: PLC0415 - `--help` needs nothing of it
+def _clean(terminal: Terminal) -> int:
+    from meshtest.runtime.docker.runtime import DockerRuntime  # noqa: PLC0415 - `--help` needs nothing of it
 
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    if not host.startswith("unix://"):
-        return f"DOCKER_HOST is {host}, not looked at"
-    try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(2)
-            sock.connect(host.removeprefix("unix://"))
-            sock.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            answer = sock.recv(4096)
-    except OSError as exc:
-        return f"no daemon reachable at {host} ({exc.strerror or exc})"
-    return (
-        f"daemon reachable at {host}"
-        if b" 200 " in answer.split(b"\r\n")[0]
-        else f"something else answers at {host}"
-    )
+    runtime = DockerRuntime()
+    problem = runtime.missing()
+    removed = runtime.clean() if problem is None else 0
+    if removed:
+        terminal.line(f"removed {removed} containers, networks and volumes that dead runs had left")
+    else:
+        why = f"; docker: {problem}" if problem is not None else ""
+        terminal.line(f"nothing to clean: netns leaves nothing behind, and no dead run left containers{why}")
+    return 0

@@ -344,5 +344,7 @@ class Attached:
         """Hang up."""
         with contextlib.suppress(OSError, AttributeError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            self._owner.close()
+        # The SDK hands out a reader of the socket and keeps the response beside it; each holds the socket open.
+        for holder in (self._owner, getattr(self._owner, "_response", None), self._socket):
+            with contextlib.suppress(OSError, AttributeError, ValueError):
+                holder.close()

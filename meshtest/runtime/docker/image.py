@@ -36,7 +36,7 @@ GIVEN = "MESHTEST_IMAGE"
 BASE = "MESHTEST_IMAGE_BASE"
 ASSEMBLED = "meshtest-os:bookworm"
 """What `ci/image` assembles where no registry answers."""
-_USUAL_BASE = "python:3.11-slim-bookworm"
+USUAL_BASE = "python:3.11-slim-bookworm"
 _PYTHON = "3.11"
 """The base's Python; the wheels are for it, whatever Python runs pytest."""
 SITE = "/opt/meshtest/site"
@@ -113,7 +113,7 @@ def _name(requirement: str) -> str:
 def recipe(daemon: Daemon) -> Recipe:
     """The image that this machine's meshtest needs."""
     given = os.environ.get(BASE)
-    base = given or (ASSEMBLED if daemon.has_image(ASSEMBLED) else _USUAL_BASE)
+    base = given or (ASSEMBLED if daemon.has_image(ASSEMBLED) else USUAL_BASE)
     return Recipe(base=base, requirements=requirements(), machine=platform.machine())
 
 

@@ -62,6 +62,20 @@ class DockerRuntime:
             return str(exc)
         return None
 
+    def describe(self) -> str:
+        """The daemon, and whether the image is there, in words."""
+        wanted = image.recipe(self._daemon).tag
+        there = "is there" if self._daemon.has_image(wanted) else "is built by the first mesh (about a minute)"
+        return f"daemon {self._daemon.version} at {self._daemon.host or 'the usual socket'}; image {wanted} {there}"
+
+    def left_behind(self) -> list[cleaning.Resource]:
+        """What dead runs left."""
+        return cleaning.left_behind(self._daemon)
+
+    def clean(self) -> int:
+        """Remove what dead runs left; returns how many things that were."""
+        return cleaning.remove(self._daemon, self.left_behind())
+
     @functools.cached_property
     def _daemon(self) -> Daemon:
         return Daemon()
@@ -69,7 +83,7 @@ class DockerRuntime:
     def reserve(self) -> str:
         """Make the next sandbox's network; returns the first two numbers of its pods' addresses."""
         name = image.find_or_build(self._daemon, _say)
-        cleaning.remove(self._daemon, cleaning.left_behind(self._daemon))
+        self.clean()
         self._run = run = Run.new()
         self._network = self._make_network(run)
         self._daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", run.labels)
@@ -103,6 +117,7 @@ class DockerRuntime:
         cleaning.remove(self._daemon, resources)
         if self._reaper is not None:
             self._reaper.line.hang_up()
+        self._daemon.close()
 
     def _make_network(self, run: Run) -> Network:
         for prefix in _PREFIXES:
