@@ -345,6 +345,7 @@ class Attached:
         with contextlib.suppress(OSError, AttributeError):
             self._socket.shutdown(socket.SHUT_RDWR)
         # The SDK hands out a reader of the socket and keeps the response beside it; each holds the socket open.
-        for holder in (self._owner, getattr(self._owner, "_response", None), self._socket):
+        holders: tuple[Any, ...] = (self._owner, getattr(self._owner, "_response", None), self._socket)
+        for holder in holders:
             with contextlib.suppress(OSError, AttributeError, ValueError):
                 holder.close()

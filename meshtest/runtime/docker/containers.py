@@ -106,13 +106,13 @@ class Shape:
             attached=True,
             network=self.network.name,
             address=address,
-            host={**_confined(), "read_only": not writable, "log_config": _QUIET, **volume},
+            host={**_confined(writable=writable), "log_config": _QUIET, **volume},
         )
 
     def owner(self, plan: PodPlan) -> ContainerSpec:
         """The first container of a pod: its network namespace, and Envoy if it has one."""
         pod = plan.pod
-        config: dict[str, Any] = {"ip": pod.ip}
+        config: dict[str, Any] = {}
         if plan.bootstrap is not None:
             concurrency = ("--concurrency", str(self.concurrency))
             config["argv"] = [images.ENVOY, "--config-yaml", plan.bootstrap, *concurrency, *_ENVOY_FLAGS]
@@ -171,8 +171,7 @@ class Shape:
             labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
             environment={**plan.env, **command.env},
             user=f"{OTHER_UID}:{OTHER_UID}",
-            # Files can be copied into a container only where its root can be written.
-            host={**_confined(), "read_only": False, "network_mode": f"container:{owner}"},
+            host={**_confined(writable=True), "network_mode": f"container:{owner}"},
         )
 
     def init(self, key: str, owner: str, config: Mapping[str, Any], number: int) -> ContainerSpec:
@@ -237,10 +236,9 @@ class Shape:
         }
 
 
-def _confined() -> dict[str, Any]:
-    return {
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "read_only": True,
-        "tmpfs": {"/tmp": "mode=1777,size=64m"},  # noqa: S108 - inside the container
-    }
+def _confined(*, writable: bool = False) -> dict[str, Any]:
+    """Few rights; files can be copied into a container only where its root can be written and nothing lies over it."""
+    rights: dict[str, Any] = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+    if writable:
+        return rights
+    return {**rights, "read_only": True, "tmpfs": {"/tmp": "mode=1777,size=64m"}}  # noqa: S108 - inside the container

@@ -116,7 +116,9 @@ class DockerPod:
 
     def _await_announcement(self, application: Container) -> None:
         application.line.on_end = application.line.hang_up
-        if not io.BufferedReader(application.line).read(1):
+        announced = io.BufferedReader(application.line).read(1)
+        application.line.hang_up()  # what it writes from now on is Docker's to keep; unread, it would hold it up
+        if not announced:
             raise RuntimeFailure(application.report())
 
     def signal(self, part: Part, action: Action) -> None:

@@ -57,36 +57,37 @@ class DockerRuntime:
     def missing(self) -> str | None:
         """Why it cannot run here and what to change; None if it can."""
         try:
-            self._daemon  # noqa: B018 - connects
+            self.daemon  # noqa: B018 - connects
         except RuntimeFailure as exc:
             return str(exc)
         return None
 
     def describe(self) -> str:
         """The daemon, and whether the image is there, in words."""
-        wanted = image.recipe(self._daemon).tag
-        there = "is there" if self._daemon.has_image(wanted) else "is built by the first mesh (about a minute)"
-        return f"daemon {self._daemon.version} at {self._daemon.host or 'the usual socket'}; image {wanted} {there}"
+        wanted = image.recipe(self.daemon).tag
+        there = "is there" if self.daemon.has_image(wanted) else "is built by the first mesh (about a minute)"
+        return f"daemon {self.daemon.version} at {self.daemon.host or 'the usual socket'}; image {wanted} {there}"
 
     def left_behind(self) -> list[cleaning.Resource]:
         """What dead runs left."""
-        return cleaning.left_behind(self._daemon)
+        return cleaning.left_behind(self.daemon)
 
     def clean(self) -> int:
         """Remove what dead runs left; returns how many things that were."""
-        return cleaning.remove(self._daemon, self.left_behind())
+        return cleaning.remove(self.daemon, self.left_behind())
 
     @functools.cached_property
-    def _daemon(self) -> Daemon:
+    def daemon(self) -> Daemon:
+        """The daemon; raises RuntimeFailure where none answers."""
         return Daemon()
 
     def reserve(self) -> str:
         """Make the next sandbox's network; returns the first two numbers of its pods' addresses."""
-        name = image.find_or_build(self._daemon, _say)
+        name = image.find_or_build(self.daemon, _say)
         self.clean()
         self._run = run = Run.new()
         self._network = self._make_network(run)
-        self._daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", run.labels)
+        self.daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", run.labels)
         self._shape = Shape(run=run, image_name=name, network=self._network, volume=run.name)
         self._reaping = threading.Thread(
             target=self._start_reaper, args=(self._shape,), name="meshtest-reaper"
@@ -104,7 +105,7 @@ class DockerRuntime:
         if self._shape is None:
             self.reserve()
         assert self._shape is not None  # noqa: S101 - reserved
-        return DockerSandbox(self._daemon, self._shape, plan, on_access, on_event)
+        return DockerSandbox(self.daemon, self._shape, plan, on_access, on_event)
 
     def release(self) -> None:
         """Remove everything of the run."""
@@ -113,17 +114,17 @@ class DockerRuntime:
             return
         if self._reaping is not None:
             self._reaping.join()
-        resources = cleaning.of_run(self._daemon, run.name)
-        cleaning.remove(self._daemon, resources)
+        resources = cleaning.of_run(self.daemon, run.name)
+        cleaning.remove(self.daemon, resources)
         if self._reaper is not None:
             self._reaper.line.hang_up()
-        self._daemon.close()
+        self.daemon.close()
 
     def _make_network(self, run: Run) -> Network:
         for prefix in _PREFIXES:
             network = Network(name=run.name, prefix=prefix)
             try:
-                self._daemon.create_network(run.name, network.subnet, network.gateway, run.labels)
+                self.daemon.create_network(run.name, network.subnet, network.gateway, run.labels)
             except RuntimeFailure as exc:
                 if not any(word in str(exc).lower() for word in _OVERLAP):
                     raise
@@ -137,7 +138,7 @@ class DockerRuntime:
             return
         with contextlib.suppress(RuntimeFailure):
             reaper = Container(
-                self._daemon, shape.reaper(surroundings.daemon_socket(self._daemon.host)), labels.RUN
+                self.daemon, shape.reaper(surroundings.daemon_socket(self.daemon.host)), labels.RUN
             )
             reaper.line.on_end = reaper.line.hang_up
             reaper.start()

@@ -6,6 +6,7 @@ from meshtest.errors import RuntimeFailure
 from meshtest.runtime.docker.client import explained
 
 docker = pytest.importorskip("docker")
+requests = pytest.importorskip("requests")
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,6 @@ def test_every_error_of_docker_says_what_to_do(problem: Exception, advice: str) 
 
 
 def test_the_sdks_errors_do_not_leak() -> None:
-    import requests
-
     for problem in (requests.exceptions.ConnectionError("gone"), docker.errors.NotFound("none")):
         with pytest.raises(RuntimeFailure), explained("x"):
             raise problem

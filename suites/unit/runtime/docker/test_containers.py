@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from meshtest.mesh.model import Pod, PodKind
 from meshtest.runtime.base import Command, Image, Interception, PodPlan, Role
-from meshtest.runtime.docker.client import ContainerSpec
 from meshtest.runtime.docker.containers import CONTROL_PLANE, Network, Shape
 from meshtest.runtime.docker.labels import RUN, Run
+
+if TYPE_CHECKING:
+    from meshtest.runtime.docker.client import ContainerSpec
 
 NETWORK = Network(name="meshtest-x", prefix="10.244")
 SHAPE = Shape(run=Run.new(), image_name="meshtest:x", network=NETWORK, volume="meshtest-x")
