@@ -21,6 +21,20 @@ SOCKET_MARK = 1337
 """The mark on everything Envoy sends itself; redirect rules let it pass."""
 READINESS_PORT = 15021
 
+FLAGS = (
+    "--disable-hot-restart",
+    "--drain-time-s", "0",
+    "--drain-strategy", "immediate",
+    "--log-level", "warning",
+    "--file-flush-min-size-kb", "0",
+    "--file-flush-interval-msec", "1000",
+    "--skip-deprecated-logs",
+)  # fmt: skip
+"""What every Envoy is started with. Filter chains drain at once, so that pooled connections do not keep an old policy.
+
+With a minimum of nothing every line of the access log is flushed when it is written; the interval is a spare wheel.
+"""
+
 _TYPES = "type.googleapis.com/"
 _MANAGER = _TYPES + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = _TYPES + "envoy.extensions.filters.http.router.v3.Router"
@@ -52,33 +66,6 @@ def node_metadata(pod: Pod, *, proxy_config: Mapping[str, Any] | None = None) ->
     if proxy_config:
         metadata["PROXY_CONFIG"] = dict(proxy_config)
     return metadata
-
-
-def arguments(envoy: str, bootstrap_path: str) -> list[str]:
-    """Envoy's command line.
-
-    Filter chains drain at once, so that pooled connections do not keep an old policy; access log lines leave
-    at once, since they are evidence.
-    """
-    return [
-        envoy,
-        "--config-path",
-        bootstrap_path,
-        "--disable-hot-restart",
-        "--concurrency",
-        "1",
-        "--drain-time-s",
-        "0",
-        "--drain-strategy",
-        "immediate",
-        "--file-flush-min-size-kb",
-        "0",
-        "--file-flush-interval-msec",
-        "1000",
-        "--skip-deprecated-logs",
-        "--log-level",
-        "warning",
-    ]
 
 
 def bootstrap(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshtest.envoy.bootstrap import FLAGS
 from meshtest.runtime.base import Command, Role
 from meshtest.runtime.netns import files
 from meshtest.runtime.netns.processes import Process, call_role, execute, name_process
@@ -32,18 +33,6 @@ _INHERITED = (
     "VIRTUAL_ENV",
     "JAVA_HOME",
 )
-# Filter chains drain at once, so that pooled connections do not keep an old policy. With a minimum of nothing
-# every line of the access log is flushed when it is written; the interval is then only a spare wheel.
-_ENVOY_FLAGS = (
-    "--disable-hot-restart",
-    "--drain-time-s", "0",
-    "--drain-strategy", "immediate",
-    "--log-level", "warning",
-    "--file-flush-min-size-kb", "0",
-    "--file-flush-interval-msec", "1000",
-    "--skip-deprecated-logs",
-)  # fmt: skip
-
 _LISTEN = "0A"
 """TCP_LISTEN in the kernel's tables."""
 
@@ -152,7 +141,7 @@ def start_sidecar(forker: Forker, place: PodPlace, envoy: str, concurrency: int)
         str(files.bootstrap(place.spec.slug)),
         "--concurrency",
         str(concurrency),
-        *_ENVOY_FLAGS,
+        *FLAGS,
     )
     env = environment(place.spec, {})
     return forker.fork(f"{place.spec.key} sidecar", lambda: execute(argv, env), place=place.namespaces)

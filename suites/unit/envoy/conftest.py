@@ -22,7 +22,7 @@ from envoy.config.route.v3 import route_pb2
 from google.protobuf import json_format
 
 from meshtest.envoy.binary import find_envoy
-from meshtest.envoy.bootstrap import arguments, bootstrap, socket_path
+from meshtest.envoy.bootstrap import FLAGS, bootstrap, socket_path
 from meshtest.envoy.dump import import_type
 from meshtest.mesh.model import Pod, PodKind
 from meshtest.waiting import wait_until
@@ -187,7 +187,8 @@ class Bench:
         )
         config.write_text(text, encoding="utf-8")
         with (self.directory / f"{one.name}.err").open("ab") as err:
-            self._envoys[one.key] = subprocess.Popen(arguments(str(find_envoy()), str(config)), stderr=err)
+            line = [str(find_envoy()), "--config-path", str(config), "--concurrency", "1", *FLAGS]
+            self._envoys[one.key] = subprocess.Popen(line, stderr=err)
 
     def signal(self, one: Pod, number: int) -> None:
         self._envoys[one.key].send_signal(number)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshtest.envoy.bootstrap import arguments, bootstrap, node_metadata, socket_path
+from meshtest.envoy.bootstrap import FLAGS, bootstrap, node_metadata, socket_path
 from meshtest.mesh.model import Pod, PodKind
 
 
@@ -81,7 +81,7 @@ def test_stays_light(module: str) -> None:
 
 
 def test_filter_chains_drain_at_once() -> None:
-    line = arguments("/envoy", "/config.json")
+    line = list(FLAGS)
     assert line[line.index("--drain-time-s") + 1] == "0"
     assert line[line.index("--drain-strategy") + 1] == "immediate"
     assert "--disable-hot-restart" in line
