@@ -97,7 +97,7 @@ class Holder:
 
     def _begin(self, frame: dict[str, Any]) -> None:
         if frame["op"] == "start":
-            self._wanted = True
+            self._wanted, self._needs = True, ""  # whoever asks for it now means now
         elif frame["op"] == "signal":
             self._signal(int(frame["signal"]))
 

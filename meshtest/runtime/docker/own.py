@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
+from meshtest.runtime.base import Action
 from meshtest.runtime.docker import programs
 from meshtest.runtime.docker.container import Container
+from meshtest.runtime.docker.containers import CONTROL_PLANE
 from meshtest.runtime.docker.streams import Line, channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshtest.runtime.base import Action, Role
+    from meshtest.runtime.base import Role
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
     from meshtest.wire import Frame
+
+
+_WORDS = {CONTROL_PLANE: "the control plane"}
 
 
 class OwnProcess:
@@ -34,7 +40,9 @@ class OwnProcess:
         self.name = name
         self.address = address
         self.line = Line()
-        self.channel = channel(name, self.line, on_event)
+        self.line.on_end = self._ended
+        self.channel = channel(_WORDS.get(name, name), self.line, on_event)
+        self._ending = False
         self._daemon = daemon
         self._shape = shape
         self._role = role
@@ -47,9 +55,9 @@ class OwnProcess:
 
     def start(self) -> None:
         """Make the container and start it."""
-        argv = [str(word) for word in self._role.config.get("argv", ())]
-        files = programs.files_of(argv)
-        spec = self._shape.own(self.name, self._role, self.address, writable=bool(files))
+        argv, files = programs.moved([str(word) for word in self._role.config.get("argv", ())])
+        role = replace(self._role, config={**self._role.config, "argv": argv}) if files else self._role
+        spec = self._shape.own(self.name, role, self.address, writable=bool(files))
         self._container = Container(self._daemon, spec, self.name)
         if files:
             self._daemon.copy_in(self._container.id, files)
@@ -64,7 +72,13 @@ class OwnProcess:
         """Kill, stop, pause, resume or start it again."""
         if self._container is None:
             raise RuntimeFailure(f"{self.name} has not been started")
+        self._ending = action in {Action.KILL, Action.STOP}
         self._container.signal(action)
+
+    def _ended(self) -> None:
+        """Whoever waits for an answer shall know that none will come, unless it is to be started again."""
+        if not self._ending:
+            self.line.hang_up()
 
     def remove(self) -> None:
         """Take the container away."""

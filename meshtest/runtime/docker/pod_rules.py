@@ -34,6 +34,7 @@ def base_messages(subnet: str, host: str) -> list[Message]:
     messages = [
         nft.table(_TABLE),
         nft.chain(_TABLE, "services"),
+        nft.chain(_TABLE, "gone"),
         nft.base_chain(_TABLE, "cluster-ips", nft.Hook.OUTPUT, _SERVICES),
         nft.filter_chain(_TABLE, "outside", nft.Hook.OUTPUT, nft.FILTER),
     ]
@@ -42,11 +43,22 @@ def base_messages(subnet: str, host: str) -> list[Message]:
     outside = (
         (nft.to_loopback(), nft.leave()),
         (nft.to_address("127.0.0.0/8"), nft.leave()),  # redirected just now, still under way to eth0
+        (nft.jump("gone"),),
         (nft.to_address(host, negate=True), nft.to_address(subnet), nft.leave()),
         (nft.tcp(), nft.reject(reset=True)),
         (nft.reject(reset=False),),
     )
     return messages + [nft.rule(_TABLE, "outside", found) for found in outside]
+
+
+def gone(addresses: Sequence[str]) -> list[Message]:
+    """Refuse what goes to pods that were removed: nobody would answer for their addresses."""
+    rules_ = [
+        (nft.to_address(ip), *match)
+        for ip in addresses
+        for match in ((nft.tcp(), nft.reject(reset=True)), (nft.reject(reset=False),))
+    ]
+    return [nft.flush(_TABLE, "gone"), *(nft.rule(_TABLE, "gone", found) for found in rules_)]
 
 
 def services(old: ClusterIps, new: ClusterIps) -> list[Message]:

@@ -14,7 +14,7 @@ from meshtest.runtime.docker.container import Container
 from meshtest.runtime.docker.streams import Line, channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from meshtest.runtime.base import PodPlan
     from meshtest.runtime.docker.client import Daemon
@@ -57,14 +57,21 @@ class DockerPod:
         self._inits = inits
         self.stage = "not begun"
 
-    def start(self, cluster_ips: Mapping[str, Any], background: Callable[[Callable[[], Any]], Any]) -> None:
+    def start(
+        self,
+        cluster_ips: Mapping[str, Any],
+        gone: Sequence[str],
+        background: Callable[[Callable[[], Any]], Any],
+    ) -> None:
         """Start everything of the pod."""
         self.stage = "its first container is being started"
         self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
         self._channel = channel(owner.what, owner.line, self._note)
         owner.start()
         self.stage = "rules are being set"
-        rules = background(lambda: self.set_rules(self._shape.first_rules(self.plan, cluster_ips)))
+        rules = background(
+            lambda: self.set_rules({**self._shape.first_rules(self.plan, cluster_ips), "gone": list(gone)})
+        )
         if isinstance(self.plan.application, Role):
             # A stand-in calls nobody of itself: it may come up while the rules are set.
             self._start_application()

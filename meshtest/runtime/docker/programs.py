@@ -16,32 +16,39 @@ if TYPE_CHECKING:
 
     from meshtest.runtime.base import Command
 
+_FOLDER = "/opt/meshtest/files"
 Files = dict[str, tuple[bytes, int]]
 """Path -> content and mode."""
 
 
 def translated(command: Command) -> tuple[Command, Files]:
-    """The command as it runs in meshtest's image, and the files that go there: every argument that names one.
-
-    Python itself is the image's own.
-    """
-    program, *arguments = command.argv
-    files = files_of(command.argv)
+    """The command as it runs in meshtest's image, and the files that go there."""
+    program = command.argv[0]
+    argv, files = moved(command.argv)
     if not files and Path(program).is_absolute() and not _is_python(program):
         raise RuntimeFailure(
             f"{program} is not a file of this machine, so it cannot be copied into a container"
         )
-    return replace(command, argv=(image.PYTHON if _is_python(program) else program, *arguments)), files
+    return replace(command, argv=tuple(argv)), files
 
 
-def files_of(argv: Sequence[str]) -> Files:
-    """The files that words of a command line name."""
+def moved(argv: Sequence[str]) -> tuple[list[str], Files]:
+    """A command line with every file of this machine that it names in a folder that all users may read.
+
+    Python itself is the image's own.
+    """
     files: Files = {}
+    words = []
     for word in argv:
         path = Path(word)
-        if path.is_absolute() and path.is_file() and not _is_python(word):
-            files[word] = path.read_bytes(), stat.S_IMODE(path.stat().st_mode) | 0o444
-    return files
+        if _is_python(word):
+            words.append(image.PYTHON)
+        elif path.is_absolute() and path.is_file():
+            files[f"{_FOLDER}{word}"] = path.read_bytes(), stat.S_IMODE(path.stat().st_mode) & 0o777 | 0o444
+            words.append(f"{_FOLDER}{word}")
+        else:
+            words.append(word)
+    return words, files
 
 
 def _is_python(word: str) -> bool:

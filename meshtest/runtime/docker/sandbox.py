@@ -53,6 +53,8 @@ class DockerSandbox:
         self._pods: dict[str, DockerPod] = {}
         self._own: dict[str, OwnProcess] = {}
         self._addresses: dict[str, str] = {}
+        self._gone: set[str] = set()
+        """Addresses of pods that were removed."""
         self._lock = threading.Lock()
         self._network = plan.network
         net = shape.network
@@ -88,7 +90,10 @@ class DockerSandbox:
         ips = self._cluster_ips(self._network)
         made = [DockerPod(self._daemon, self._shape, self._inits, plan, self._note) for plan in plans]
         self._pods.update({pod.key: pod for pod in made})
-        return [(pod.key, self._pool.submit(pod.start, ips, self._pool.submit)) for pod in made]
+        return [
+            (pod.key, self._pool.submit(pod.start, ips, sorted(self._gone), self._pool.submit))
+            for pod in made
+        ]
 
     def _cluster_ips(self, network: NetworkPlan) -> dict[str, Any]:
         found = spec.network_to_json(network)["cluster_ips"]
@@ -114,6 +119,9 @@ class DockerSandbox:
 
     def add_pods(self, pods: Sequence[PodPlan], timeout: float) -> None:
         """Start more pods and wait until they are ready."""
+        back = self._gone & {pod.pod.ip for pod in pods}
+        if back:
+            self._set_gone(self._gone - back)
         self._await(self._start_pods(pods), timeout)
 
     def remove_pods(self, keys: Sequence[str]) -> None:
@@ -122,6 +130,13 @@ class DockerSandbox:
         for pod in gone:
             pod.hang_up()
         cleaning.remove(self._daemon, [("container", one) for pod in gone for one in pod.containers()])
+        self._set_gone(self._gone | {pod.plan.pod.ip for pod in gone})
+
+    def _set_gone(self, gone: set[str]) -> None:
+        """Have every pod refuse at once what goes to pods that were removed."""
+        if gone != self._gone:
+            self._gone = gone
+            list(self._pool.map(lambda pod: pod.set_rules({"gone": sorted(gone)}), list(self._pods.values())))
 
     def set_network(self, network: NetworkPlan) -> None:
         """Replace cluster IPs and names."""

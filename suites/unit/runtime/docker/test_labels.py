@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,8 @@ def test_who_started_before_the_last_boot_is_dead() -> None:
 @pytest.mark.parametrize("field", ["machine", "space"])
 def test_of_processes_elsewhere_nothing_is_known(field: str) -> None:
     elsewhere = replace(Owner.current(), pid=os.getpid() + 1, started="1")
-    assert not replace(elsewhere, **{field: "elsewhere"}).dead()
+    given: dict[str, Any] = {field: "elsewhere"}
+    assert not replace(elsewhere, **given).dead()
 
 
 @pytest.mark.parametrize("text", ["", "one", "a b c d e", "a b c 1"])
