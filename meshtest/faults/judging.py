@@ -67,25 +67,40 @@ def judge(specs: Sequence[FaultSpec], model: MeshModel, capabilities: Collection
     for index, (spec, spots) in enumerate(held):
         for earlier, taken in held[:index]:
             refuse_overlap(earlier, taken, spec, spots)
-    _can_be_brought(specs)
+    can_be_brought(specs)
 
 
-def _can_be_brought(specs: Sequence[FaultSpec]) -> None:
+def can_be_brought(specs: Sequence[FaultSpec]) -> None:
     """Raise ScenarioError where a fault begins or ends while the control plane, which it takes, is out."""
     for number, spec in enumerate(specs):
         for other, outage in enumerate(specs):
             if spec.kind not in BROUGHT or outage.kind != OUTAGE:
                 continue
-            (start, end), (gone, back) = _window(spec), _window(outage)
-            # At one moment they begin in the order of the list, and end in the reverse one.
-            begins = gone < start < back or (start == gone and other < number)
-            ends = gone < end < back or (end == back and other < number)
+            start, end = _moments(spec)
+            begins, ends = (_is_out(outage, at, earlier=other < number) for at in (start, end))
             if begins or ends:
                 raise ScenarioError(
                     f"the control plane is out when {spec.kind} {'begins' if begins else 'ends'} ({outage.location}), "
                     "and it is what brings it to the sidecars",
                     location=spec.location, key=spec.kind, expected="this fault before controlPlane, or another window",
                 )  # fmt: skip
+
+
+def _is_out(outage: FaultSpec, at: float, *, earlier: bool) -> bool:
+    """Whether the control plane is out at a moment; what happens at one moment happens in the order of the list.
+
+    What lasts until the end of everything ends in good order: the outage first, wherever it stands in the list.
+    """
+    gone, back = _moments(outage)
+    if at == float("inf"):
+        return False
+    return gone < at < back or (at == gone and earlier) or (at == back and not earlier)
+
+
+def _moments(spec: FaultSpec) -> tuple[float, float]:
+    """Beginning and end; what has no time begins before the clock does."""
+    start, end = _window(spec)
+    return (start if spec.during or spec.until else -1.0), end
 
 
 def refuse_overlap(earlier: FaultSpec, taken: Sequence[str], later: FaultSpec, spots: Sequence[str]) -> None:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from meshtest.errors import ScenarioError
 from meshtest.faults.base import Counting, Detouring, Exclusive, Settling, Silencing
 from meshtest.faults.families import plan
-from meshtest.faults.judging import refuse_overlap
+from meshtest.faults.judging import can_be_brought, refuse_overlap
 from meshtest.live.timing import Clock
+from meshtest.scenario.fault_control_plane import OUTAGE
 from meshtest.traffic.model import FaultWindow
 
 if TYPE_CHECKING:
@@ -139,10 +140,12 @@ class ActiveFaults:
 
         Faults with a time come and go by the clock, which starts with the first traffic in the block.
         """
+        can_be_brought(specs)
         clock = Clock()
         planned: list[Active] = []
         for spec in specs:
             planned.append(self._plan(spec, ground, clock, planned))
+        outages: list[Active] = []
         with contextlib.ExitStack() as recovery:
             recovery.callback(self._settle)
             for fault in planned:
@@ -151,6 +154,10 @@ class ActiveFaults:
                     self._waiting.append(fault)
                 else:
                     self._inject(fault)
+                if fault.spec.kind == OUTAGE:
+                    outages.append(fault)
+            for fault in outages:  # before all others, which the control plane takes from the sidecars
+                recovery.callback(self._recover, fault)
             recovery.callback(clock.stop)
             yield planned
 

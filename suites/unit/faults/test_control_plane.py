@@ -65,8 +65,26 @@ def test_what_is_brought_in_time_goes_with_an_outage(model: MeshModel, specs: li
             ],
             "ends",
         ),
+        (
+            [faults.certificate(to="ratings", expired=True, during=(0, 1)), faults.control_plane_down()],
+            "begins",
+        ),
+        (
+            [
+                faults.certificate(to="ratings", expired=True, during=(0, 2)),
+                faults.control_plane_down(during=(1, 1)),
+            ],
+            "ends",
+        ),
     ],
-    ids=["under it", "another push", "ends with it", "ends under it"],
+    ids=[
+        "under it",
+        "another push",
+        "ends with it",
+        "ends under it",
+        "after its start",
+        "just before its end",
+    ],
 )
 def test_what_an_outage_would_keep_from_the_sidecars_is_refused(
     model: MeshModel, specs: list[FaultSpec], word: str
