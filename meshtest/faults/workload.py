@@ -15,7 +15,8 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import ScenarioError, Unsupported
+from meshtest.errors import ScenarioError
+from meshtest.faults.limiting import Limited
 from meshtest.faults.making import faulty
 from meshtest.faults.making import share as share_of
 from meshtest.faults.places import pods_of
@@ -191,21 +192,19 @@ class Processes:
         return found
 
 
-def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Processes:
+def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Processes | Limited:
     """The family: see the module's text."""
     action = spec.action
-    if not isinstance(action, ProcessFault):
-        raise Unsupported(NO_LIMITS)
     pods = candidates(spec, ground.model)
+    if isinstance(action, Limits):
+        part = Part(PARTS[0])
+        seen = Processes(id=fault_id, kind=spec.kind, part=part, pods=tuple(pods), ground=ground, _touched=1)
+        return Limited(id=fault_id, limits=action, pods=tuple(pods), ground=ground, crossed=seen.hits)
+    assert isinstance(action, ProcessFault)  # noqa: S101 - the other of the family's two
     number = _number(action, len(pods))
     rng = random.Random(f"{ground.seed}/{fault_id}")  # noqa: S311 - replayable by its seed
     chosen = pods if number == len(pods) else sorted(rng.sample(pods, number), key=pods.index)
     return Processes(id=fault_id, kind=spec.kind, part=Part(action.part), pods=tuple(chosen), ground=ground)
-
-
-NO_LIMITS = (
-    "this runtime has no containers to limit; use docker, or pause for a process that gets no CPU at all"
-)
 
 
 def check(spec: FaultSpec, model: MeshModel) -> None:

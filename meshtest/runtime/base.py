@@ -236,6 +236,14 @@ class Misnames(Protocol):
 
 
 @runtime_checkable
+class Limits(Protocol):
+    """Optional ability of a sandbox: applications get less CPU or memory (Capability.RESOURCE_LIMITS)."""
+
+    def limit(self, pod: str, cpus: float | None, memory: int | None) -> None:
+        """Give a pod's application so many CPUs and bytes from now on; None: what it had at its start."""
+
+
+@runtime_checkable
 class Reserving(Protocol):
     """Optional ability of a runtime: several of its sandboxes share a network, so each has addresses of its own."""
 

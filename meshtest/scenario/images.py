@@ -53,13 +53,18 @@ class ImageSpec:
         return self.image == MANIFEST
 
 
+def quantity_of(text: str) -> float | None:
+    """What a quantity of Kubernetes says, such as 500m or 64Mi; None for none."""
+    found = _QUANTITY.fullmatch(text)
+    return float(found[1]) * _FACTORS[found[2]] if found else None
+
+
 def quantity(what: str) -> Shape[float]:
     """A quantity as Kubernetes writes it: 500m, 0.5, 64Mi."""
 
     def read(value: Any, spot: Spot) -> float:
-        found = _QUANTITY.fullmatch(str(value)) if isinstance(value, str | int | float) else None
-        number = float(found[1]) * _FACTORS[found[2]] if found else 0.0
-        if number <= 0:
+        number = quantity_of(str(value)) if isinstance(value, str | int | float) else None
+        if not number:
             raise spot.error(f"{shown(value)} is no quantity", expected=what)
         return number
 

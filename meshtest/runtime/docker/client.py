@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _CALL_TIMEOUT = 120
 _CONNECTIONS = 64
+_ENDLESS = 1 << 50
+CPU_PERIOD = 100_000
+"""Microseconds."""
 _INSTALL = "the docker runtime needs the packages docker and testcontainers: pip install 'meshtest[docker]'"
 _SAYINGS = (
     (
@@ -267,6 +270,17 @@ class Daemon:
                     word in str(exc) for word in ("is not running", "already paused", "is not paused")
                 ):
                     raise
+
+    def limit(self, container: str, what: str, cpus: float | None, memory: int | None) -> None:
+        """Limit a running container; None: no limit."""
+        with explained(f"{what} cannot be limited"):
+            self._api.update_container(
+                container,
+                cpu_period=CPU_PERIOD,
+                cpu_quota=-1 if cpus is None else round(cpus * CPU_PERIOD),
+                mem_limit=_ENDLESS if memory is None else memory,  # the daemon takes no "none" here
+                memswap_limit=_ENDLESS if memory is None else memory,
+            )
 
     def wait(self, container: str, what: str, timeout: float) -> int:
         """Wait for a container's end; returns its exit code."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.runtime.docker import image as images
 from meshtest.runtime.docker import labels
-from meshtest.runtime.docker.client import ContainerSpec
+from meshtest.runtime.docker.client import CPU_PERIOD, ContainerSpec
 from meshtest.runtime.role import CONFIG
 
 if TYPE_CHECKING:
@@ -147,7 +147,12 @@ class Shape:
 
     def image(self, plan: PodPlan, image: Image, owner: str) -> ContainerSpec:
         """A user's image as a pod's application: as its makers meant it, but without ways to more rights."""
-        limits = {"nano_cpus": round(image.cpus * 1e9) if image.cpus else None, "mem_limit": image.memory}
+        limits = {
+            "cpu_period": CPU_PERIOD if image.cpus else None,
+            "cpu_quota": round(image.cpus * CPU_PERIOD) if image.cpus else None,
+            "mem_limit": image.memory,
+            "memswap_limit": image.memory,
+        }
         return ContainerSpec(
             name=self.name(f"{plan.pod.key}-app"),
             image=image.reference,

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
-from meshtest.runtime.base import Action, Role
+from meshtest.runtime.base import Action, Image, Role
 from meshtest.runtime.docker import cleaning
 from meshtest.runtime.docker.containers import CONTROL_PLANE, NAMES_ROLE, RESOLVER, Shape
 from meshtest.runtime.docker.drivers import Drivers
@@ -206,6 +206,17 @@ class DockerSandbox:
         own.signal(action)
         if pod == RESOLVER and action is Action.START:
             self._names.tell()  # one that is started again knows no names
+
+    def limit(self, pod: str, cpus: float | None, memory: int | None) -> None:
+        """Give a pod's application so many CPUs and bytes from now on; None: what it had at its start."""
+        found = self._pod(pod)
+        if found.application is None:
+            raise RuntimeFailure(f"{pod} has no application")
+        own = found.plan.application
+        if isinstance(own, Image):
+            cpus = own.cpus if cpus is None else cpus
+            memory = own.memory if memory is None else memory
+        self._daemon.limit(found.application.id, found.application.what, cpus, memory)
 
     def execute(self, pod: str, argv: Sequence[str], *, timeout: float) -> Completed:
         """Run a program inside a pod, in its application's container if it has one."""

@@ -79,7 +79,7 @@ def test_an_image_runs_as_its_makers_meant_it() -> None:
 
 def test_limits_are_dockers() -> None:
     host = SHAPE.image(plan(), Image(reference="an/image", cpus=0.5, memory=64 << 20), "1234").host
-    assert (host["nano_cpus"], host["mem_limit"]) == (500_000_000, 64 << 20)
+    assert (host["cpu_quota"] / host["cpu_period"], host["mem_limit"]) == (0.5, 64 << 20)
 
 
 def test_envoy_waits_for_the_control_plane_and_logs_to_the_volume() -> None:

@@ -75,7 +75,7 @@ def test_a_scenario_changes_what_an_image_is_told(example: str, two_manifests: s
             if each.get("meshtest.pod") == "default/back-0" and each["meshtest.part"] == "application"
         )
         host = daemon._api.inspect_container(app)["HostConfig"]
-        assert (host["NanoCpus"], host["Memory"]) == (500_000_000, 2**26)
+        assert (host["CpuQuota"] / host["CpuPeriod"], host["Memory"]) == (0.5, 2**26)
 
 
 def test_a_program_of_this_machine_is_copied_in(daemon: Daemon, two_manifests: str, tmp_path: Path) -> None:

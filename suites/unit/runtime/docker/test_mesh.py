@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meshtest import faults
 from meshtest.runtime.base import Action, LosesPackets, Lost, Misnames, NameFault, Part
 from meshtest.traffic.model import Outcome
 
@@ -97,8 +98,29 @@ def test_policies_that_add_a_service_reach_every_pod(two: Mesh) -> None:
 
 def test_only_the_init_containers_had_net_admin(two: Mesh, daemon: Daemon) -> None:
     run = two._runtime._run  # type: ignore[attr-defined]  # of the docker runtime
-    for kind, name, _ in daemon.labelled(f"meshtest.run={run.name}"):
-        if kind == "container":
+    for kind, name, carried in daemon.labelled(f"meshtest.run={run.name}"):
+        if kind == "container" and carried["meshtest.part"] != "init":
             host = daemon._api.inspect_container(name)["HostConfig"]
             assert not host["Privileged"]
             assert not host["CapAdd"]
+
+
+def test_limits_slow_an_application_and_go_away_again(two: Mesh, daemon: Daemon) -> None:
+    with two.inject(faults.limits(to="back", cpu="20m", memory="64Mi")):
+        history = two.send("front", URL, requests=40)
+        assert limits_of(two, daemon) == (0.02, 64 << 20)
+    assert history.faults[-1].hits == 40
+    assert limits_of(two, daemon) == (None, 1 << 50)
+
+
+def limits_of(mesh: Mesh, daemon: Daemon) -> tuple[float | None, int]:
+    run = mesh._runtime._run  # type: ignore[attr-defined]  # of the docker runtime
+    for kind, name, carried in daemon.labelled(f"meshtest.run={run.name}"):
+        if kind == "container" and (carried.get("meshtest.pod"), carried["meshtest.part"]) == (
+            BACK,
+            "application",
+        ):
+            host = daemon._api.inspect_container(name)["HostConfig"]
+            quota = host["CpuQuota"]
+            return (quota / host["CpuPeriod"] if quota > 0 else None), host["Memory"]
+    raise AssertionError("no such container")
