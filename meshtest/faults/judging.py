@@ -31,6 +31,7 @@ CHECKS: Mapping[str, Callable[[FaultSpec, MeshModel], object]] = {
 """What can be said of a fault before there is a sandbox; each raises ScenarioError."""
 SPOTS: Mapping[str, Callable[[FaultSpec, MeshModel], tuple[str, ...]]] = {
     **dict.fromkeys(WORKLOAD_FAULTS, workload.spots),
+    **dict.fromkeys(PACKET_FAULTS, packet.spots),
     **dict.fromkeys(IDENTITY_FAULTS, identity.spots),
     **dict.fromkeys(CONTROL_PLANE_FAULTS, control_plane.spots),
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ScenarioError, Unsupported
 from meshtest.faults.making import faulty, names, share
 from meshtest.faults.places import pods_of
-from meshtest.runtime.base import LosesPackets, Lost
+from meshtest.runtime.base import ArmsPackets, DelaysPackets, LosesPackets, Lost
 from meshtest.scenario.fault_packet import DIRECTIONS, Loss, PacketDelay, Partition
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel, Pod
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
+
+_NO_DELAY = (
+    "this runtime cannot hold packets up; "
+    "use latency, a fault of connections, which needs nothing of the kernel"
+)
 
 
 def loss(*, to: str | Sequence[str], percentage: float, direction: str = "both", **where: Any) -> FaultSpec:
@@ -52,7 +57,10 @@ def partition(
 def packet_delay(
     *, to: str | Sequence[str], fixed_delay: float, jitter: float = 0.0, **where: Any
 ) -> FaultSpec:
-    """Hold every packet of pods up, in seconds; only where the kernel has netem."""
+    """Hold up every packet from and to pods, in seconds, so that a round trip takes twice as long.
+
+    Only where the kernel has netem; elsewhere `latency`, a fault of connections.
+    """
     return faulty("packetDelay", PacketDelay(fixed_delay=fixed_delay, jitter=jitter), to, where)
 
 
@@ -89,15 +97,69 @@ class Packets:
         return self.ground.sandbox
 
 
-def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Packets:
+@dataclass(slots=True, kw_only=True)
+class LatePackets:
+    """Packets that come late; its hits are packets."""
+
+    id: str
+    action: PacketDelay
+    pods: Sequence[Pod]
+    placement: str
+    ground: Ground = field(repr=False)
+    members: tuple[str, ...] = ()
+    unit: str = "packets"
+    _count: int = 0
+
+    @property
+    def spots(self) -> tuple[str, ...]:
+        """A link has one queue."""
+        return _links(self.pods)
+
+    def inject(self) -> None:
+        """Begin to hold them up."""
+        addresses = [pod.ip for pod in self.pods]
+        self._network().delay(self.id, addresses, self.action.fixed_delay, self.action.jitter)
+
+    def recover(self) -> None:
+        """Let them pass at once again."""
+        self._count += self._network().undelay(self.id)
+
+    def hits(self, exchanges: Sequence[Exchange]) -> int:
+        """How many packets were held up, whoever sent them."""
+        del exchanges
+        return self._count + self._network().delayed(self.id)
+
+    def _network(self) -> DelaysPackets:
+        if not isinstance(self.ground.sandbox, DelaysPackets):
+            raise Unsupported(_NO_DELAY)
+        return self.ground.sandbox
+
+
+def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Packets | LatePackets:
     """The family: see the module's text."""
-    return Packets(
-        id=fault_id, lost=lost(spec, ground.model), placement=placement(spec, ground.model), ground=ground
-    )
+    if isinstance(spec.action, PacketDelay):
+        check(spec, ground.model)
+        if not isinstance(ground.sandbox, DelaysPackets):
+            raise Unsupported(_NO_DELAY)
+        pods, where = pods_of(spec.to, spec, ground.model, key="to"), placement(spec, ground.model)
+        return LatePackets(id=fault_id, action=spec.action, pods=pods, placement=where, ground=ground)
+    found = lost(spec, ground.model)
+    if isinstance(ground.sandbox, ArmsPackets):
+        ground.sandbox.arm(fault_id, found)
+    return Packets(id=fault_id, lost=found, placement=placement(spec, ground.model), ground=ground)
 
 
 def check(spec: FaultSpec, model: MeshModel) -> None:
-    """Raise ScenarioError where it can lose nothing."""
+    """Raise ScenarioError where it can lose nothing, or cannot choose whom it holds up."""
+    if isinstance(spec.action, PacketDelay):
+        pods_of(spec.to, spec, model, key="to")
+        if spec.sender:
+            raise ScenarioError(
+                "packets of a pod come late whoever they are from",
+                location=spec.location, key=f"{spec.kind}.from",
+                expected="no from:, or latency, a fault of connections, for chosen callers",
+            )  # fmt: skip
+        return
     if not lost(spec, model):
         raise ScenarioError(
             "both sides are the same pod, which needs no network to reach itself",
@@ -130,20 +192,31 @@ def _directions(action: object) -> tuple[bool, bool, float]:
         case Partition(one_way=one_way):
             return True, not one_way, 1.0
         case _:
-            raise Unsupported(
-                "this runtime cannot hold packets up; "
-                "use latency, a fault of connections, which needs nothing of the kernel"
-            )
+            raise AssertionError(action)
 
 
 def placement(spec: FaultSpec, model: MeshModel) -> str:
     """Where the fault sits, in words."""
+    if isinstance(spec.action, PacketDelay):
+        who = _said(pods_of(spec.to, spec, model, key="to"))
+        return f"network links of {who}: every packet, each way, of new and old connections"
     towards, away, part = _directions(spec.action)
     arrow = "<->" if towards and away else "->" if towards else "<-"
     here = _said(pods_of(spec.sender, spec, model, key="from")) or "everybody"
     there = _said(pods_of(spec.to, spec, model, key="to"))
     how_many = "every packet" if part >= 1 else f"{part:.4g} of the packets"
     return f"network between the pods: {how_many} {here} {arrow} {there}, of new and old connections"
+
+
+def spots(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
+    """What a delay takes hold of alone; losses do not mind each other."""
+    if not isinstance(spec.action, PacketDelay):
+        return ()
+    return _links(pods_of(spec.to, spec, model, key="to"))
+
+
+def _links(pods: Sequence[Pod]) -> tuple[str, ...]:
+    return tuple(f"network link of {pod.key}" for pod in pods)
 
 
 def _said(pods: Sequence[Pod]) -> str:

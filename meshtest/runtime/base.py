@@ -225,6 +225,28 @@ class LosesPackets(Protocol):
 
 
 @runtime_checkable
+class DelaysPackets(Protocol):
+    """Optional ability of a sandbox: packets of pods come late (Capability.NETEM)."""
+
+    def delay(self, name: str, addresses: Sequence[str], delay: float, jitter: float) -> None:
+        """Hold up, by seconds, every packet from and to these pods; `name` is the fault's own."""
+
+    def delayed(self, name: str) -> int:
+        """How many packets have been held up."""
+
+    def undelay(self, name: str) -> int:
+        """Let packets through at once again; how many were held up, 0 for a fault that is unknown or over."""
+
+
+@runtime_checkable
+class ArmsPackets(Protocol):
+    """Optional ability of a sandbox whose packet faults take a while to prepare."""
+
+    def arm(self, name: str, lost: Sequence[Lost]) -> None:
+        """Get ready, so that `lose` with the same words holds at once."""
+
+
+@runtime_checkable
 class Misnames(Protocol):
     """Optional ability of a sandbox: its resolver answers wrongly."""
 

@@ -6,7 +6,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from meshtest.runtime.netns import losing, nft
+from meshtest.runtime.netns import delaying, links, losing, netlink, nft
 from meshtest.runtime.netns.pending import Pending
 from meshtest.runtime.netns.table import Refused
 
@@ -28,10 +28,14 @@ class FaultOperations:
         self._site = site
         self._lost: dict[str, dict[Spot | str, Pod | None]] = {}
         """Fault -> the spots that hold a chain of it, and the pods they are in (None: the router)."""
+        self._delayed: dict[str, list[Pod]] = {}
         self.operations: Mapping[str, Callable[[Request], Pending]] = {
             "lose": self._lose,
             "lost": self._count,
             "restore": self._restore,
+            "delay": self._delay,
+            "delayed": self._count_delayed,
+            "undelay": self._undelay,
             "misname": self._misname,
             "misnamed": self._misnamed,
             "rules": self._rules,
@@ -67,6 +71,36 @@ class FaultOperations:
             if self._lives(pod):
                 total += self._within(pod, partial(losing.dropped, losing.chain_name(name, where)))
         return total
+
+    def _delay(self, request: Request) -> Pending:
+        pods = self._delayed.setdefault(request["name"], [])
+        for ip in request["addresses"]:
+            pod = self._pod_at(ip)
+            pods.append(pod)  # before it is done: what is half done is taken away too
+            for where, device in _ends(pod):
+                self._queue(where, delaying.queue(device, request["delay"], request["jitter"]))
+        return Pending(dict)
+
+    def _count_delayed(self, request: Request) -> Pending:
+        total = 0
+        for pod in filter(self._lives, self._delayed.get(request["name"], [])):
+            total += sum(self._within(at, partial(delaying.held_up, device)) for at, device in _ends(pod))
+        return Pending(lambda: {"packets": total})
+
+    def _undelay(self, request: Request) -> Pending:
+        counted = self._count_delayed(request)
+        for pod in filter(self._lives, self._delayed.pop(request["name"], [])):
+            for where, device in _ends(pod):
+                with contextlib.suppress(OSError):  # it was never made: injecting failed before
+                    self._queue(where, delaying.removal(device))
+        return counted
+
+    def _queue(self, where: Pod | None, message: Message) -> None:
+        def send() -> None:
+            with netlink.Netlink(netlink.ROUTE) as route:
+                route.send([message])
+
+        self._within(where, send)
 
     def _misname(self, request: Request) -> Pending:
         name, fault = request["name"], request["fault"]
@@ -109,3 +143,8 @@ class FaultOperations:
 
     def _commit(self, pod: Pod | None, messages: Sequence[Message]) -> None:
         self._within(pod, partial(nft.commit, messages))
+
+
+def _ends(pod: Pod) -> tuple[tuple[Pod | None, int], ...]:
+    """The two ends of a pod's link, each with the namespace it is in (None: the router)."""
+    return (pod, links.ETH0), (None, links.veth_index(pod.place.number))

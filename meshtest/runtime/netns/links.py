@@ -26,7 +26,7 @@ NODE = "172.18.0.1"
 _GATEWAY = "169.254.1.1"
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - a destination
 _LOOPBACK = 1
-_ETH0 = 2
+ETH0 = 2
 _FIRST_VETH = 16
 _UP = 1
 _ONLINK = 4
@@ -41,9 +41,9 @@ def pod_messages(ip: str, number: int, router: int) -> list[Message]:
     return [
         _up(_LOOPBACK),
         _veth(number, router),
-        _address(_ETH0, ip),
-        _neighbour(_ETH0, _GATEWAY, _mac(1, number)),
-        _route(_ANYWHERE, 0, _ETH0, gateway=_GATEWAY),
+        _address(ETH0, ip),
+        _neighbour(ETH0, _GATEWAY, _mac(1, number)),
+        _route(_ANYWHERE, 0, ETH0, gateway=_GATEWAY),
     ]
 
 
@@ -81,6 +81,11 @@ def allow_forwarding(numbers: Iterable[int]) -> None:
             route.send([_forwarding(_FIRST_VETH + number) for number in numbers])
 
 
+def veth_index(number: int) -> int:
+    """The router's end of a pod's link."""
+    return _FIRST_VETH + number
+
+
 def _up(index: int) -> Message:
     return Message(16, 0, _link_header(index, _UP), f"link {index}")
 
@@ -101,7 +106,7 @@ def _veth(number: int, router: int) -> Message:
     )
     body = b"".join(
         (
-            _link_header(_ETH0, _UP),
+            _link_header(ETH0, _UP),
             text(3, "eth0"),
             attribute(1, _mac(0, number)),
             nested(18, text(1, "veth"), nested(2, nested(1, peer))),

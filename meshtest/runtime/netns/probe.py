@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import struct
 import sys
 from typing import TYPE_CHECKING
 
-from meshtest.runtime.netns import files, kernel, links, netlink, nft, rules
-from meshtest.runtime.netns.netlink import Message, attribute, text
+from meshtest.runtime.netns import delaying, files, kernel, links, netlink, nft, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOOPBACK = 1
-_ROOT = 0xFFFFFFFF
 
 
 def report() -> None:
@@ -70,11 +67,8 @@ def _loss() -> None:
 
 def _netem() -> None:
     kernel.unshare(kernel.CLONE_NEWNET)
-    options = struct.pack("=IIIIII", 0, 1000, 0, 0, 0, 0)
-    header = struct.pack("=BxxxiIII", 0, _LOOPBACK, 0, _ROOT, 0)
-    body = header + text(1, "netem") + attribute(2, options)
     with netlink.Netlink(netlink.ROUTE) as route:
-        route.send([Message(36, netlink.CREATE | netlink.EXCLUSIVE, body, "netem")])
+        route.send([delaying.queue(_LOOPBACK, 0.0, 0.0)])
 
 
 _ABILITIES: dict[str, Callable[[], None]] = {"PACKET_LOSS": _loss, "NETEM": _netem}

@@ -215,6 +215,18 @@ class NetnsSandbox:
         """Let packets through again and return how many have vanished."""
         return int(self._ask("restore", _SLACK, name=name)["packets"])
 
+    def delay(self, name: str, addresses: Sequence[str], delay: float, jitter: float) -> None:
+        """Hold up, by seconds, every packet from and to these pods."""
+        self._ask("delay", _SLACK, name=name, addresses=list(addresses), delay=delay, jitter=jitter)
+
+    def delayed(self, name: str) -> int:
+        """How many packets have been held up."""
+        return int(self._ask("delayed", _SLACK, name=name)["packets"])
+
+    def undelay(self, name: str) -> int:
+        """Let packets through at once again and return how many were held up."""
+        return int(self._ask("undelay", _SLACK, name=name)["packets"])
+
     def misname(self, name: str, fault: NameFault | None) -> None:
         """Have the resolver answer wrongly from now on, or rightly again."""
         self._ask("misname", _SLACK, name=name, fault=None if fault is None else asdict(fault))

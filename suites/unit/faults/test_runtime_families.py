@@ -161,6 +161,10 @@ def test_names_are_those_of_the_service(model: MeshModel) -> None:
         (faults.kill(to="nobody"), r"no workload, service or pod 'nobody'"),
         (faults.partition("a", "a"), r"both sides are the same pod"),
         (faults.partition("a", "nobody"), r"partition\.from: no workload, service or pod 'nobody'"),
+        (
+            faults.packet_delay(to="a", fixed_delay=1, from_="b"),
+            r"packetDelay\.from.*latency, a fault of conn",
+        ),
         (faults.dns(to="a", nxdomain=True), r"'a' is no Service.*host: for any other name"),
     ],
     ids=lambda value: value.kind if hasattr(value, "kind") else "",
