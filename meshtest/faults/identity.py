@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import ScenarioError
+from meshtest.errors import RuntimeFailure, ScenarioError
 from meshtest.faults.making import faulty
 from meshtest.faults.places import pods_at
 from meshtest.scenario.fault_identity import (
@@ -190,7 +190,11 @@ class Rotated:
         return len([each for each in exchanges if involves(each, self.pods)]) if self.count else 0
 
     def _look(self) -> None:
-        self.count = min((int(self._ask("rotation", pod)["count"]) for pod in self.pods), default=0)
+        try:
+            found = min((int(self._ask("rotation", pod)["count"]) for pod in self.pods), default=0)
+        except RuntimeFailure:
+            return  # another fault has the control plane down: what is known stays
+        self.count = max(self.count, found)
 
     def _ask(self, op: str, pod: Pod, **fields: Any) -> dict[str, Any]:
         return self.control_plane.call(op, timeout=self.timeouts.push, proxy=pod.node_id, **fields).header
