@@ -3,8 +3,7 @@
     standard input ──► pump ──► socket ──► the role          frames of `meshtest.wire`, both ways
     standard output ◄── pump ◄────┘
 
-The configuration is the JSON in MESHTEST_CONFIG. What the role itself prints goes to standard error. A role that
-says by a descriptor that it is ready (`ready_fd`) says it on standard output and gets no socket.
+The configuration is the JSON in MESHTEST_CONFIG. What the role itself prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -24,13 +23,11 @@ CONFIG = "MESHTEST_CONFIG"
 _CHUNK = 1 << 18
 
 
-def main(target: str, *, announces: bool) -> int:
+def main(target: str) -> int:
     """Run a role to its end."""
     config: dict[str, Any] = json.loads(os.environ.pop(CONFIG, "{}"))
     output = os.dup(1)
     os.dup2(2, 1)
-    if announces:
-        return _function(target)({**config, "ready_fd": output}, None) or 0
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         ours.close()
@@ -80,5 +77,4 @@ def _carry_out(sock: socket.socket, sink: int) -> bool:
 
 
 if __name__ == "__main__":
-    announced = sys.argv[1] == "--announce"
-    sys.exit(main(sys.argv[2 if announced else 1], announces=announced))
+    sys.exit(main(sys.argv[1]))

@@ -28,9 +28,16 @@ class Container:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        if self.spec.attached:
-            self.line.connect(self._daemon.attach(self.id, self.what))
-        self._daemon.start(self.id, self.what)
+        if not self.spec.attached:
+            self._daemon.start(self.id, self.what)
+            return
+        stream = self._daemon.attach(self.id, self.what)  # before the start: nothing of its output is missed
+        try:
+            self._daemon.start(self.id, self.what)
+        except RuntimeFailure:
+            stream.close()
+            raise
+        self.line.connect(stream)  # and nothing is said to it before there is somebody to hear it
 
     def signal(self, action: Action) -> None:
         """Kill, stop, pause, resume or start it again."""

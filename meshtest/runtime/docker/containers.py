@@ -137,12 +137,12 @@ class Shape:
         return ContainerSpec(
             name=self.name(f"{plan.pod.key}-app"),
             image=self.image_name,
-            command=[images.PYTHON, "-m", "meshtest.runtime.role", "--announce", role.target],
+            command=[images.PYTHON, "-m", "meshtest.runtime.docker.nursery", role.target],
             labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
             environment={**plan.env, CONFIG: json.dumps(dict(role.config))},
             user=f"{OTHER_UID}:{OTHER_UID}",
             attached=True,
-            host={**_confined(), "network_mode": f"container:{owner}"},
+            host={**_confined(), "network_mode": f"container:{owner}", "log_config": _QUIET},
         )
 
     def image(self, plan: PodPlan, image: Image, owner: str) -> ContainerSpec:

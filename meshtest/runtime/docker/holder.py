@@ -35,7 +35,8 @@ class Holder:
         self._argv: list[str] = config.get("argv") or []
         self._needs: str = config.get("needs") or ""
         self._log: str = config.get("access_log") or ""
-        self._envoy = 0
+        self._child = 0
+        self._ready = True
         self._wanted = bool(self._argv)
         self._asked = False
         self._status: int | None = None
@@ -55,7 +56,7 @@ class Holder:
         if self._log:
             self._selector.register(self._open_log(), selectors.EVENT_READ, self._forward)
         while True:
-            waiting = bool(self._pending) or (self._wanted and not self._envoy)
+            waiting = bool(self._pending) or (self._wanted and not self._child)
             for key, _ in self._selector.select(_STEP if waiting else None):
                 key.data()
             self._advance()
@@ -98,6 +99,8 @@ class Holder:
     def _begin(self, frame: dict[str, Any]) -> None:
         if frame["op"] == "start":
             self._wanted, self._needs = True, ""  # whoever asks for it now means now
+            if not self._child and self._asked:
+                self._status = None
         elif frame["op"] == "signal":
             self._signal(int(frame["signal"]))
 
@@ -105,13 +108,13 @@ class Holder:
         if number in {signal.SIGKILL, signal.SIGTERM}:
             self._wanted = False
             self._asked = True
-        if self._envoy:
-            os.kill(self._envoy, number)
+        if self._child:
+            os.kill(self._child, number)
             if number == signal.SIGTERM:
-                os.kill(self._envoy, signal.SIGCONT)  # else one that is paused would never see the other
+                os.kill(self._child, signal.SIGCONT)  # else one that is paused would never see the other
 
     def _advance(self) -> None:
-        if self._wanted and not self._envoy and _is_there(self._needs):
+        if self._wanted and not self._child and _is_there(self._needs):
             self._launch()
         self._pending = [frame for frame in self._pending if not self._answer(frame)]
 
@@ -122,11 +125,12 @@ class Holder:
             frame["ports"] = [port for port in frame["ports"] if port not in open_]
             done = not frame["ports"]
         elif frame["op"] == "start":
-            done = bool(self._envoy)
+            # One that ended at once says so by its status, and is not waited for.
+            done = (bool(self._child) and self._ready) or self._status is not None
         elif frame["op"] == "signal" and frame.get("gone"):
-            done = not self._envoy
+            done = not self._child
             if late and not done:
-                os.kill(self._envoy, signal.SIGKILL)
+                os.kill(self._child, signal.SIGKILL)
                 frame["until"] = float("inf")
         else:
             done = True
@@ -135,7 +139,7 @@ class Holder:
             _send(
                 {
                     "id": frame["id"],
-                    "running": bool(self._envoy),
+                    "running": bool(self._child) and self._ready,
                     "status": self._status,
                     "done": done,
                     **left,
@@ -147,8 +151,21 @@ class Holder:
         self._asked = False
         pid = os.fork()
         if pid == 0:
-            _become(self._argv)
-        self._envoy, self._status = pid, None
+            try:
+                self._be_child()
+            except BaseException as exc:  # noqa: BLE001 - said where Docker's stream carries it
+                os.write(2, f"{self._argv[0]}: {type(exc).__name__}: {exc}\n".encode())
+            finally:
+                os._exit(127)
+        self._child, self._status = pid, None
+
+    def _be_child(self) -> None:
+        """Be Envoy, in the forked child: its words go to standard error, which pytest reads."""
+        signal.set_wakeup_fd(-1)
+        null = os.open("/dev/null", os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(2, 1)
+        os.execv(self._argv[0], self._argv)  # noqa: S606 - there is none in between
 
     def _collect(self, child: int) -> None:
         os.read(child, 4096)
@@ -159,24 +176,10 @@ class Holder:
                 return
             if pid == 0:
                 return
-            if pid == self._envoy:
-                self._envoy, self._status, self._wanted = 0, os.waitstatus_to_exitcode(status), False
+            if pid == self._child:
+                self._child, self._status, self._wanted = 0, os.waitstatus_to_exitcode(status), False
                 if not self._asked:
                     _send({"event": "ended", "status": self._status})
-
-
-def _become(argv: list[str]) -> None:
-    """Be Envoy: its words go to standard error, where Docker keeps them."""
-    try:
-        signal.set_wakeup_fd(-1)
-        null = os.open("/dev/null", os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(2, 1)
-        os.execv(argv[0], argv)  # noqa: S606 - there is none in between
-    except OSError as exc:
-        os.write(2, f"{argv[0]}: {exc}\n".encode())
-    finally:
-        os._exit(127)
 
 
 def _is_there(path: str) -> bool:

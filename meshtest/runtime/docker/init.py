@@ -2,8 +2,8 @@
 
 Its configuration, JSON in MESHTEST_CONFIG: `uid` of Envoy; `interception` (null: none), once; `old` and `new` cluster
 IPs; `subnet` and `host`: what does not go to a pod of the run is refused at once, as is what goes to those that are
-`gone`. Packet faults: `lose` with `rules`, and `count` or `restore`, which say on standard output how many packets
-have vanished.
+`gone`. A packet fault is `held`: its container waits on standard input for `go`, `count` and `restore`, and answers
+with how many packets have vanished.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 def main(config: Mapping[str, Any]) -> int:
     """Set the rules, all or none of them."""
+    if "held" in config:
+        return _obey(config["held"])
     messages: list[Message] = []
     if config.get("first"):
         found = config["interception"]
@@ -35,15 +37,24 @@ def main(config: Mapping[str, Any]) -> int:
         messages += _services(config)
     if "gone" in config:
         messages += pod_rules.gone(config["gone"])
-    if "lose" in config:
-        messages += pod_rules.losses(config["lose"], config["rules"])
-    asked = config.get("count") or config.get("restore")
-    if asked:
-        sys.stdout.write(json.dumps({"packets": pod_rules.dropped(asked)}))
-    if "restore" in config:
-        messages += pod_rules.restored(config["restore"])
     if messages:
         nft.commit(messages)
+    return 0
+
+
+def _obey(fault: Mapping[str, Any]) -> int:
+    """Lose packets and let them pass again, word by word; without anybody to say a word, at its end."""
+    name = fault["name"]
+    for word in map(str.strip, sys.stdin):
+        packets = pod_rules.dropped(name) if word in {"count", "restore"} else 0
+        if word == "go":
+            nft.commit(pod_rules.losses(name, fault["rules"]))
+        elif word == "restore":
+            nft.commit(pod_rules.restored(name))
+        sys.stdout.write(json.dumps({"packets": packets}) + "\n")
+        sys.stdout.flush()
+        if word == "restore":
+            break
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Action, Image, Part, Role
 from meshtest.runtime.docker import programs
 from meshtest.runtime.docker.container import Container
-from meshtest.runtime.docker.streams import Line, channel
+from meshtest.runtime.docker.streams import channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ _SIGNALS = {
 }
 _ENDING = {Action.KILL, Action.STOP}
 _GRACE = 5.0
+_START = 30.0
 _MARGIN = 5.0
 _GLANCE = 0.5
 """Seconds between looks at whether an application that does not listen yet still runs."""
@@ -44,7 +44,7 @@ class DockerPod:
         shape: Shape,
         inits: Inits,
         plan: PodPlan,
-        on_event: Callable[[str, Frame], None],
+        on_event: Callable[[str, Part, Frame], None],
     ) -> None:
         self.plan = plan
         self.key = plan.pod.key
@@ -53,7 +53,10 @@ class DockerPod:
         self._on_event = on_event
         self.owner: Container | None = None
         self.application: Container | None = None
-        self._channel: Channel | None = None
+        self._holder: Channel | None = None
+        """To the first container's holder, and so to Envoy."""
+        self._role: Channel | None = None
+        """To the application, if it is one of meshtest's own."""
         self._inits = inits
         self.stage = "not begun"
 
@@ -66,7 +69,7 @@ class DockerPod:
         """Start everything of the pod."""
         self.stage = "its first container is being started"
         self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
-        self._channel = channel(owner.what, owner.line, self._note)
+        self._holder = channel(owner.what, owner.line, self._note)
         owner.start()
         self.stage = "rules are being set"
         rules = background(
@@ -102,6 +105,10 @@ class DockerPod:
         self.application = Container(self._daemon, spec, f"{self.key} application")
         if files:
             self._daemon.copy_in(self.application.id, files)
+        if isinstance(application, Role):
+            line = self.application.line
+            line.on_end = line.hang_up
+            self._role = channel(self.application.what, line, self._note_application)
         self.application.start()
         self._await_application(self.application)
 
@@ -111,52 +118,47 @@ class DockerPod:
             self._daemon.pull(reference)
 
     def _await_application(self, application: Container) -> None:
-        if isinstance(self.plan.application, Role):
-            self._await_announcement(application)
+        if self._role is not None:
+            self._start_child(Part.APPLICATION)
             return
         ports = list(self.plan.readiness_ports)
         while ports:
-            ports = self.ask("ports", _GLANCE, ports=ports).get("ports", [])
+            ports = self._ask(self._holder, "ports", _GLANCE, ports=ports).get("ports", [])
             if ports and not self._daemon.state(application.id)["Running"]:
                 raise RuntimeFailure(application.report())
             self.stage = f"its application does not listen on {', '.join(map(str, ports))}"
 
-    def _await_announcement(self, application: Container) -> None:
-        application.line.on_end = application.line.hang_up
-        announced = io.BufferedReader(application.line).read(1)
-        application.line.hang_up()  # what it writes from now on is Docker's to keep; unread, it would hold it up
-        if not announced:
-            raise RuntimeFailure(application.report())
-
     def signal(self, part: Part, action: Action) -> None:
         """Kill, stop, pause, resume or start again one half."""
-        if part is Part.APPLICATION:
-            if self.application is None:
-                raise RuntimeFailure(f"{self.key} has no application")
-            self._signal_application(self.application, action)
-            return
-        if self.plan.bootstrap is None:
+        if part is Part.APPLICATION and self.application is None:
+            raise RuntimeFailure(f"{self.key} has no application")
+        if part is Part.SIDECAR and self.plan.bootstrap is None:
             raise RuntimeFailure(f"{self.key} has no sidecar")
-        if action is Action.START:
-            self.ask("start", _GRACE)
-            return
-        number = int(_SIGNALS[action])
-        self.ask("signal", _GRACE, signal=number, gone=action in _ENDING)
+        own = self._holder if part is Part.SIDECAR else self._role
+        if own is None:
+            self._signal_container(action)
+        elif action is Action.START:
+            self._start_child(part)
+        else:
+            self._ask(own, "signal", _GRACE, signal=int(_SIGNALS[action]), gone=action in _ENDING)
 
-    def _signal_application(self, application: Container, action: Action) -> None:
-        if action is Action.START and application.spec.attached:
-            application.line = Line()
-        application.signal(action)
+    def _signal_container(self, action: Action) -> None:
+        """A user's program is its container's first process, and Docker's to deal with."""
+        assert self.application is not None  # noqa: S101 - asked before
+        self.application.signal(action)
         if action is Action.START:
-            self._await_application(application)
+            self._await_application(self.application)
 
-    def ask(self, op: str, within: float, **fields: Any) -> dict[str, Any]:
-        """Ask the holder."""
-        assert self._channel is not None  # noqa: S101 - asked of started pods only
-        answer = self._channel.call(op, timeout=within + _MARGIN, within=within, **fields).header
-        if not answer["done"] and op == "start":
-            raise RuntimeFailure(f"the sidecar of {self.key} does not start: {self.logs(Part.SIDECAR)}")
-        return answer
+    def _start_child(self, part: Part) -> None:
+        own = self._holder if part is Part.SIDECAR else self._role
+        answer = self._ask(own, "start", _START)
+        if not answer["running"]:
+            ended = f" ended with {answer['status']}" if answer["status"] is not None else " does not start"
+            raise RuntimeFailure(f"{self.key} {part.value}{ended}\n{self.logs(part)}".rstrip())
+
+    def _ask(self, own: Channel | None, op: str, within: float, **fields: Any) -> dict[str, Any]:
+        assert own is not None  # noqa: S101 - asked of started pods only
+        return own.call(op, timeout=within + _MARGIN, within=within, **fields).header
 
     def logs(self, part: Part) -> str:
         """The last lines of one half."""
@@ -176,7 +178,10 @@ class DockerPod:
                 found.line.hang_up()
 
     def _note(self, frame: Frame) -> None:
-        self._on_event(self.key, frame)
+        self._on_event(self.key, Part.SIDECAR, frame)
+
+    def _note_application(self, frame: Frame) -> None:
+        self._on_event(self.key, Part.APPLICATION, frame)
 
 
 def cluster_ips_json(found: Mapping[str, Any], resolver: tuple[str, str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from meshtest.runtime.base import Completed, Lost, NameFault, NetworkPlan, Part, PodPlan, SandboxPlan
     from meshtest.runtime.docker.client import Daemon
+    from meshtest.runtime.docker.inits import Held
     from meshtest.runtime.docker.spoiling import Place
     from meshtest.wire import Asking, Channel, Frame
 
@@ -62,7 +63,7 @@ class DockerSandbox:
         resolver = self._own_process(RESOLVER, Role(target=NAMES_ROLE), net.resolver)
         self.control_plane, self._names = control_plane.channel, WrongNames(resolver.channel)
         self._inits = Inits(daemon, shape, self._pool.submit)
-        self._packets = PacketLoss(self._places, self._run_inits)
+        self._packets = PacketLoss(self._places, self._hold_inits)
         self._drivers = Drivers(daemon, plan.driver, self._owner_of)
         self.driver: Asking = self._drivers
         self._starting: list[tuple[str, Future[None]]] = [
@@ -166,6 +167,10 @@ class DockerSandbox:
 
     # -- spoiling --------------------------------------------------------------------------------------------
 
+    def arm(self, name: str, lost: Sequence[Lost]) -> None:
+        """Get ready to lose packets at once when `lose` is called."""
+        self._packets.arm(name, lost)
+
     def lose(self, name: str, lost: Sequence[Lost]) -> None:
         """Have packets vanish from now on, also those of connections that exist."""
         self._packets.lose(name, lost)
@@ -192,8 +197,8 @@ class DockerSandbox:
         own = {one.address: (name, one.id) for name, one in self._own.items() if one.id}
         return {**own, **pods}
 
-    def _run_inits(self, asked: Sequence[tuple[Place, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        return list(self._pool.map(lambda one: self._inits.run(one[0][0], one[0][1], one[1]), asked))
+    def _hold_inits(self, asked: Sequence[tuple[Place, Mapping[str, Any]]]) -> list[Held]:
+        return list(self._pool.map(lambda one: self._inits.hold(one[0][0], one[0][1], one[1]), asked))
 
     # -- processes -------------------------------------------------------------------------------------------
 
@@ -242,11 +247,11 @@ class DockerSandbox:
         pod = self._pods.get(key)
         return pod.owner.id if pod is not None and pod.owner is not None else None
 
-    def _note(self, pod: str, frame: Frame) -> None:
+    def _note(self, pod: str, part: Part, frame: Frame) -> None:
         if frame.header["event"] == "access":
             self._on_access(pod, frame.payload)
             return
-        self.ended_processes.append(f"{pod} sidecar ended with {frame.header['status']}")
+        self.ended_processes.append(f"{pod} {part.value} ended with {frame.header['status']}")
         if self._on_event is not None:
             self._on_event("sandbox", frame)
 
@@ -258,6 +263,7 @@ class DockerSandbox:
             return
         self._closed = True
         self._drivers.close()
+        self._packets.close()
         for pod in self._pods.values():
             pod.hang_up()
         for own in self._own.values():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from meshtest.runtime.base import Lost, NameFault
+    from meshtest.runtime.docker.inits import Held
     from meshtest.wire import Channel
 
 _TIMEOUT = 20.0
@@ -34,42 +35,62 @@ def places_of(lost: Sequence[Lost], addresses: Iterable[str]) -> dict[str, list[
 
 
 class PacketLoss:
-    """The packet faults in force."""
+    """The packet faults: armed by containers that wait for a word, in force once they have heard it."""
 
     def __init__(
         self,
         places: Callable[[], Mapping[str, Place]],
-        run: Callable[[Sequence[tuple[Place, Mapping[str, Any]]]], list[dict[str, Any]]],
+        hold: Callable[[Sequence[tuple[Place, Mapping[str, Any]]]], list[Held]],
     ) -> None:
         self._places = places
-        self._run = run
-        self._lost: dict[str, list[Place]] = {}
+        self._hold = hold
+        self._armed: dict[str, dict[Place, Held]] = {}
+        self._lost: dict[str, dict[Place, Held]] = {}
 
-    def lose(self, name: str, lost: Sequence[Lost]) -> None:
-        """Have packets vanish from now on."""
-        if name in self._lost:
-            raise RuntimeFailure(f"packets are lost by the name of {name} already")
+    def arm(self, name: str, lost: Sequence[Lost]) -> None:
+        """Get ready for a fault, so that it comes when its time does."""
         places = self._places()
         wanted = places_of(lost, places)
         unknown = sorted(set(wanted) - set(places))
         if unknown:
             raise RuntimeFailure(f"there is no pod at {unknown[0]}")
+        asked = [(places[ip], {"name": name, "rules": rules}) for ip, rules in wanted.items()]
+        held = self._hold(asked)
+        self._armed[name] = dict(zip((place for place, _ in asked), held, strict=True))
+
+    def lose(self, name: str, lost: Sequence[Lost]) -> None:
+        """Have packets vanish from now on."""
+        if name in self._lost:
+            raise RuntimeFailure(f"packets are lost by the name of {name} already")
+        if name not in self._armed:
+            self.arm(name, lost)
         # Noted before it is done: what is half done is taken away, too.
-        self._lost[name] = [places[ip] for ip in wanted]
-        self._run([(places[ip], {"lose": name, "rules": rules}) for ip, rules in wanted.items()])
+        self._lost[name] = self._armed.pop(name)
+        for held in self._living(name):
+            held.say("go")
 
     def lost(self, name: str) -> int:
         """How many packets have vanished."""
-        return self._ask(self._lost.get(name, []), {"count": name})
+        return sum(int(held.say("count")["packets"]) for held in self._living(name))
 
     def restore(self, name: str) -> int:
         """Let packets through again; how many have vanished."""
-        return self._ask(self._lost.pop(name, []), {"restore": name})
+        packets = sum(int(held.say("restore")["packets"]) for held in self._living(name))
+        for held in self._lost.pop(name, {}).values():
+            held.end()
+        return packets
 
-    def _ask(self, placed: Sequence[Place], config: Mapping[str, Any]) -> int:
+    def _living(self, name: str) -> list[Held]:
         living = set(self._places().values())
-        answers = self._run([(place, config) for place in placed if place in living])
-        return sum(int(answer["packets"]) for answer in answers)
+        return [held for place, held in self._lost.get(name, {}).items() if place in living]
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for kept in (self._armed, self._lost):
+            for placed in kept.values():
+                for held in placed.values():
+                    held.end()
+            kept.clear()
 
 
 class WrongNames:
