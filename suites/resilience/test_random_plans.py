@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from meshtest.scenario.faults import FaultSpec
 
 BOOKINFO = Path(__file__).parents[2] / "fixtures" / "bookinfo"
-PLANS = int(os.environ.get("MESHTEST_FAULT_PLANS", "20"))
+PLANS = int(os.environ.get("MESHTEST_FAULT_PLANS", "15"))
 WORKLOADS = ("details-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews")
 RESOLVE = "import socket, sys; print([socket.gethostbyname(name) for name in sys.argv[1:]])"
 CHANGES_BY_ITSELF = {"last_updated", "version_info", "generation"}
