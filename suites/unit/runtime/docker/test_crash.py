@@ -61,7 +61,7 @@ def test_runs_killed_at_random_moments_leave_nothing(
     pids = {killed(two_manifests, environ, moments.uniform(0.2, LONGEST)) for _ in range(KILLS)}
     if not reaper:
         cleaning.remove(daemon, cleaning.left_behind(daemon))
-    wait_until(lambda: not owned_by(daemon, pids), 30, lambda: f"left: {owned_by(daemon, pids)}", step=0.2)
+    wait_until(lambda: not owned_by(daemon, pids), 120, lambda: f"left: {owned_by(daemon, pids)}", step=0.2)
 
 
 def test_what_a_live_run_owns_is_left_alone(daemon: Daemon) -> None:
