@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _CALL_TIMEOUT = 120
+_USUAL_SOCKET = "unix:///var/run/docker.sock"
 _CONNECTIONS = 64
 _ENDLESS = 1 << 50
 CPU_PERIOD = 100_000
@@ -83,6 +84,15 @@ def _advice(said: str) -> str:
     return f"; {found}" if found else ""
 
 
+def _knock(host: str | None) -> None:
+    """Raise OSError where nobody listens on the daemon's socket; the SDK would leave its own half-open behind."""
+    path = (host or _USUAL_SOCKET).removeprefix("http+")
+    if not path.startswith("unix://"):
+        return
+    with socket.socket(socket.AF_UNIX) as knocking:
+        knocking.connect(path.removeprefix("unix://"))
+
+
 class Daemon:
     """A Docker daemon; thread-safe."""
 
@@ -97,6 +107,7 @@ class Daemon:
         if (self.host or "").startswith("ssh://"):
             given["use_ssh_client"] = True
         with explained("no Docker daemon can be reached"):
+            _knock(self.host)
             self._api = docker.APIClient(
                 version="auto",
                 timeout=_CALL_TIMEOUT,

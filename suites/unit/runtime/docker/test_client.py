@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import gc
+from typing import TYPE_CHECKING
+
 import pytest
 
 from meshtest.errors import RuntimeFailure
-from meshtest.runtime.docker.client import explained
+from meshtest.runtime.docker.client import Daemon, explained
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 docker = pytest.importorskip("docker")
 requests = pytest.importorskip("requests")
@@ -33,3 +39,20 @@ def test_the_sdks_errors_do_not_leak() -> None:
     for problem in (requests.exceptions.ConnectionError("gone"), docker.errors.NotFound("none")):
         with pytest.raises(RuntimeFailure), explained("x"):
             raise problem
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("made", [False, True], ids=["no socket", "nobody listens"])
+def test_a_daemon_that_is_not_there_leaves_no_socket_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, made: bool
+) -> None:
+    path = tmp_path / "docker.sock"
+    if made:
+        path.touch()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    unraisable: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda args: unraisable.append(args.exc_value))
+    with pytest.raises(RuntimeFailure, match="start Docker"):
+        Daemon()
+    gc.collect()
+    assert unraisable == []
