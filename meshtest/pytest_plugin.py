@@ -50,7 +50,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _pool(config: pytest.Config) -> MeshPool:
     if _pool_key not in config.stash:
-        from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - nothing heavy before it is needed
+        from meshtest.istiod.engine import head_start  # noqa: PLC0415 - nothing heavy before it is needed
+
+        engine = head_start()  # comes up while the rest is imported
+        from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - as above
 
         config.stash[_pool_key] = MeshPool(
             PoolOptions(
@@ -59,7 +62,8 @@ def _pool(config: pytest.Config) -> MeshPool:
                 allow_unsupported=bool(options.option(config, "mesh_allow_unsupported")),
                 root=config.rootpath,
                 progress=options.progress(config),
-            )
+            ),
+            engine,
         )
     return config.stash[_pool_key]
 

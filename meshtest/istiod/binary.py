@@ -47,7 +47,13 @@ class Places:
 def find_or_build(progress: Callable[[str], object], *, places: Places | None = None) -> Path:
     """The engine's binary; building it takes minutes, and `progress` is told what goes on."""
     places = places or Places(environ=os.environ)
-    return given(places) or installed(places.package) or _cached(places, progress)
+    return find(places=places) or _built(places, progress)
+
+
+def find(*, places: Places | None = None) -> Path | None:
+    """The engine's binary where none has to be built for it."""
+    places = places or Places(environ=os.environ)
+    return given(places) or installed(places.package) or cached(places)
 
 
 def given(places: Places) -> Path | None:
@@ -101,11 +107,19 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return fallback
 
 
-def _cached(places: Places, progress: Progress) -> Path:
-    folder = cache_folder(places.environ) / source_hash(places.source)
+def cached(places: Places) -> Path | None:
+    """The binary that was built here before."""
+    binary = _home(places) / NAME
+    return binary if binary.is_file() else None
+
+
+def _home(places: Places) -> Path:
+    return cache_folder(places.environ) / source_hash(places.source)
+
+
+def _built(places: Places, progress: Progress) -> Path:
+    folder = _home(places)
     binary = folder / NAME
-    if binary.is_file():
-        return binary
     go = places.go(places.source)  # says what to install, before anything is waited for
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / "lock", progress):

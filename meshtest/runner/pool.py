@@ -74,13 +74,13 @@ class Recorded:
 class MeshPool:
     """Owns every engine and every mesh of a session; closing it ends them all."""
 
-    def __init__(self, options: PoolOptions) -> None:
+    def __init__(self, options: PoolOptions, judge: Engine | None = None) -> None:
         self.options = options
         self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
         """Of every random choice where a scenario has no seed of its own."""
         self._meshes: dict[Topology, Mesh] = {}
         self._manifests: dict[tuple[str, ...], Sequence[Manifest]] = {}
-        self._judge: Engine | None = None
+        self._judge = judge
         self._no_engine: EngineError | None = None
         self._judge_is_free = True
         self._can: frozenset[Capability] | None = None
