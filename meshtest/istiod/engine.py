@@ -76,17 +76,6 @@ class EnginePanic(EngineError):  # noqa: N818 - says what happened
         super().__init__(text)
 
 
-def head_start() -> Engine | None:
-    """An engine that comes up while its caller gets ready; None where it has to be built, or cannot run."""
-    from meshtest.istiod.binary import find  # noqa: PLC0415 - whoever has an engine needs no binary
-
-    try:
-        binary = find()
-        return Engine.start(binary) if binary else None
-    except EngineError:  # said when the engine is needed
-        return None
-
-
 class Engine:
     """One istiod. Calls from several threads are answered one after the other.
 

@@ -13,7 +13,6 @@ import pytest
 from meshtest.errors import EngineError
 from meshtest.istiod.binary import NAME, Places, cache_folder, find, find_or_build, source_hash
 from meshtest.istiod.build import Toolchain, find_go
-from meshtest.istiod.engine import head_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,10 +196,3 @@ def test_what_would_have_to_be_built_is_not_found(places: Places) -> None:
     assert find(places=places) is None
     built = find_or_build(print, places=places)
     assert find(places=places) == built
-
-
-def test_a_head_start_waits_for_no_build_and_says_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MESHTEST_ISTIOD", str(tmp_path / "nothing"))
-    assert head_start() is None
