@@ -11,7 +11,6 @@ import pytest
 
 from meshtest.runner import session as options
 from meshtest.runner.gatherer import Gatherer
-from meshtest.runner.head_start import head_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -51,8 +50,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _pool(config: pytest.Config) -> MeshPool:
     if _pool_key not in config.stash:
+        from meshtest.runner.head_start import head_start  # noqa: PLC0415 - nothing heavy before it is needed
+
         engine = head_start()  # comes up while the rest is imported
-        from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - nothing heavy before it is needed
+        from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - as above
 
         config.stash[_pool_key] = MeshPool(
             PoolOptions(
