@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -173,7 +174,9 @@ def test_connections_end_when_their_listener_goes(toxics: Toxics, echo: str) -> 
     with socket.create_connection((host, int(port)), timeout=3) as sock:
         sock.sendall(b"hello")
         toxics.leave("f1")
-        assert sock.recv(10) == b""
+        # A reset where the bytes still lay unread in the server's socket, else an end.
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(10) == b""
 
 
 def test_what_toxiproxy_refuses_is_an_error_of_ours(toxics: Toxics, echo: str) -> None:
