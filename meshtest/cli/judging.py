@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshtest.cli.findings import Finding, of_error
-from meshtest.cli.fixes import Guesses
 from meshtest.errors import ManifestError, ScenarioError
+from meshtest.live.fixes import Guesses
 from meshtest.mesh.build import BuildOptions, build_model, locate
 from meshtest.mesh.kinds import sort
 from meshtest.mesh.manifests import identity, manifests_of, unique

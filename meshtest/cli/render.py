@@ -109,7 +109,7 @@ def configuration(model: MeshModel, pod: Pod, mesh_config: str | None = None) ->
             set=[dict(body) for body in model.objects], proxies=proxies, mesh_config=mesh_config
         )
     except Rejected as exc:
-        raise refused(exc.messages, model) from exc
+        raise refused(exc.messages, model, engine) from exc
     finally:
         engine.close()
     names = {short: kind for kind, short in KINDS.items()}

@@ -92,7 +92,7 @@ class ControlPlane:
         try:
             update = self._tell(_state(model, mesh_config))
         except Rejected as exc:
-            raise refused(exc.messages, model) from exc
+            raise refused(exc.messages, model, self._engine) from exc
         asked = time.monotonic()
         try:
             details = self._push(model, update, start_pods)
@@ -196,14 +196,18 @@ def notices(messages: Sequence[Message], model: MeshModel) -> tuple[Notice, ...]
     )
 
 
-def refused(messages: Sequence[Message], model: MeshModel) -> ManifestError:
-    """The error for a change that a cluster would refuse: the first reason, then the others."""
+def refused(messages: Sequence[Message], model: MeshModel, engine: Engine) -> ManifestError:
+    """The error for a change that a cluster would refuse: the first reason, what was likely meant, the others."""
+    from meshtest.live.fixes import Guesses  # noqa: PLC0415 - only for the mistake
+
     if not messages:
         return ManifestError("istiod refused the manifests and gave no reason")
     first, *others = messages
     also = "".join(f"\n  also: {notice}" for notice in notices(others, model))
+    guess = Guesses(engine, model).of(first)
+    hint = f"; did you mean {guess!r}?" if guess else ""
     return ManifestError(
-        f"{_name(first.object)}: {first.message}{also}", location=_place(model, first), key=first.path
+        f"{_name(first.object)}: {first.message}{hint}{also}", location=_place(model, first), key=first.path
     )
 
 

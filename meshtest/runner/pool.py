@@ -109,7 +109,7 @@ class MeshPool:
             judged |= {id(body) for body in model.objects}
             errors = [message for message in engine.validate(fresh) if message.level == "error"]
             if errors:
-                raise refused(errors, model)
+                raise refused(errors, model, engine)
             check_placement(scenario, model)
         return scenarios
 

@@ -47,12 +47,12 @@ MISTAKES = {
     "unknown-field": (
         {},
         policy("VirtualService", "networking.istio.io", "{hosts: [reviews], htpp: []}"),
-        "16: spec.htpp: VirtualService default/it: unknown field*",
+        "16: spec.htpp: VirtualService default/it: unknown field; did you mean 'http'?",
     ),
     "wrong-enum": (
         {},
         policy("PeerAuthentication", "security.istio.io", "mtls: {mode: STRIKT}"),
-        '16: spec.mtls.mode: PeerAuthentication default/it: Unsupported value: "STRIKT": supported values: *',
+        '16: spec.mtls.mode: PeerAuthentication default/it: Unsupported value: "STRIKT": *; did you mean *STRICT*',
     ),
     "negative-weight": (
         {},

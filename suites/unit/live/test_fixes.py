@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshtest.cli.fixes import FIELDS, Guesses, renamed
+from meshtest.istiod.binary import find_or_build
 from meshtest.istiod.engine import Engine
+from meshtest.live.fixes import FIELDS, Guesses, renamed
 from meshtest.mesh.build import build_model
 from meshtest.mesh.manifests import load_text
 from suites.unit.cli.conftest import SHOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HEAD = """
 ---
@@ -24,8 +24,8 @@ spec: {spec}
 
 
 @pytest.fixture(scope="module")
-def istiod(engine: Path) -> Iterator[Engine]:
-    running = Engine.start(engine)
+def istiod() -> Iterator[Engine]:
+    running = Engine.start(find_or_build(print))
     yield running
     running.close()
 
