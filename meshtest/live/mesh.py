@@ -18,11 +18,13 @@ from meshtest.live.assembly import Applications, image_specs, network_plan, pod_
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.decisions import told
 from meshtest.live.faulting import ActiveFaults
-from meshtest.live.requests import find_caller, plain_request
+from meshtest.live.requests import find_caller, from_outside, plain_request
 from meshtest.live.sending import Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import identity, load
+from meshtest.mesh.outside import OUTSIDE
+from meshtest.runtime.base import PodPlan
 from meshtest.traffic.history import AccessLog
 from meshtest.traffic.model import History
 from meshtest.waiting import Timeouts
@@ -79,6 +81,7 @@ class Mesh:
         self._applied: Objects = {}
         self._mesh_config = _mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
+        self._has_outside = False
         self._log = AccessLog()
         self._stack = contextlib.ExitStack()
         self._faults = ActiveFaults()
@@ -275,7 +278,8 @@ class Mesh:
         A refused, reset or failed connection is an outcome of the exchange, never an exception.
 
         Args:
-            caller: `ns/workload`, `ns/pod`, or either without namespace.
+            caller: `ns/workload`, `ns/pod`, or either without namespace; `outside`: a place without sidecar outside
+                the cluster, which reaches gateways by the name or an external address of their Service.
             url: scheme `http`, `https`, `h2c`, `h2`, `grpc`, `tcp`, `tls` or `ws`; the path goes out as written.
             fields: of `meshtest.Request`: `method`, `headers`, `body`, `host`, `address`, `port`, `protocol`, `tls`,
                 `timeout` (s), `follow_redirects`, `server_first`, ...; `identity`: a SPIFFE identity whose
@@ -305,11 +309,22 @@ class Mesh:
 
     def drive(self, caller: str, request: Request, pace: Pace) -> History:
         """Send a request as often as `pace` says; what `request` and `send` are made of."""
-        pod = find_caller(self._model, caller)
+        pod = self._caller(caller)
+        if pod.key == OUTSIDE:
+            request = from_outside(self._model, request)
         history = self._sender.send(self._model, pod, [request], self._faults, pace)
         history = replace(history, exchanges=tuple(told(history.exchanges, self._model)))
         self._exchanges.extend(history.exchanges)
         return history
+
+    def _caller(self, name: str) -> Pod:
+        """Who is meant; a place outside the mesh is made when it is first asked for."""
+        pod = find_caller(self._model, name)
+        if pod.key == OUTSIDE and not self._has_outside:
+            plan = PodPlan(pod=pod, application=None, bootstrap=None, interception=None)
+            self._sandbox.add_pods([plan], self.options.timeouts.start)
+            self._has_outside = True
+        return pod
 
     def issue(self, identity: str) -> dict[str, str]:
         """A certificate of the mesh's CA for any SPIFFE identity: PEM under `certificate` and `key`."""
@@ -358,7 +373,7 @@ class Mesh:
 
     def execute(self, pod: str, argv: Sequence[str], *, timeout: float = 60.0) -> Completed:
         """Run a program of this machine inside a pod's namespaces to its end; seconds."""
-        return self._sandbox.execute(find_caller(self._model, pod).key, argv, timeout=timeout)
+        return self._sandbox.execute(self._caller(pod).key, argv, timeout=timeout)
 
     def logs(self, pod: str, part: Part) -> str:
         """The last lines that the application or the sidecar of a pod wrote."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshtest.errors import ScenarioError, nearest
+from meshtest.mesh.outside import GATEWAY, OUTSIDE, entrance, outside_pod
 from meshtest.traffic.model import ClientTls, Protocol, Request
 
 if TYPE_CHECKING:
@@ -70,7 +72,10 @@ def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
 
 
 def find_caller(model: MeshModel, name: str) -> Pod:
-    """The pod that `name` means: a pod, a workload or a Service; `ns/name`, or the name where that is not ambiguous."""
+    """The pod that `name` means: a pod, a workload or a Service; `ns/name`, or the name where that is not ambiguous.
+
+    Where nothing has this name, `outside` is who calls from outside the mesh.
+    """
     found = [pod for pod in model.pods if name in (pod.key, pod.workload_key)]
     if not found and "/" not in name:
         found = [pod for pod in model.pods if name in (pod.name, pod.workload)]
@@ -85,6 +90,8 @@ def find_caller(model: MeshModel, name: str) -> Pod:
     if not found:
         services = [service for service in model.services if name in (service.key, service.name)]
         found = [pod for service in services for pod in model.pods_behind(service)]
+    if not found and name == OUTSIDE:
+        return outside_pod()
     if not found:
         known = sorted({pod.workload_key for pod in model.pods})
         plain = {key.partition("/")[2]: key for key in known}
@@ -95,6 +102,11 @@ def find_caller(model: MeshModel, name: str) -> Pod:
             nearest=plain[near] if near else None,
         )
     return found[0]
+
+
+def from_outside(model: MeshModel, request: Request) -> Request:
+    """A request as the caller outside sends it: `address: gateway` is the Service of the mesh's gateway."""
+    return replace(request, address=entrance(model)) if request.address == GATEWAY else request
 
 
 def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls | None:  # noqa: FBT001

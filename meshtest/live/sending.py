@@ -97,6 +97,7 @@ class Sender:
             timeout=self._timeouts.evidence,
             silent=faults.silent(since),
             detours=faults.detours(since),
+            services=model.cluster_ips,
         )
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)

@@ -2,6 +2,7 @@
 
 pods      10.244.x.y
 Services  10.96.x.y; 10.96.0.1 is the API server's and 10.96.0.10 the resolver's, as in a cluster
+          198.18.x.y outside of it, of a LoadBalancer (RFC 2544: no network of a cluster, and none of the Internet)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 POD_NETWORK = "10.244"
 SERVICE_NETWORK = "10.96"
+LOAD_BALANCERS = "198.18"
 API_SERVER, RESOLVER = "10.96.0.1", "10.96.0.10"
 RESERVED = frozenset((API_SERVER, RESOLVER))
 PER_BLOCK = 250

@@ -23,7 +23,7 @@ from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, MeshModel
 from meshtest.mesh.places import locate
 from meshtest.mesh.pods import Surroundings, is_workload, pods_of
 from meshtest.mesh.proxies import engine_proxies
-from meshtest.mesh.services import service_of
+from meshtest.mesh.service_addresses import services_of
 from meshtest.mesh.slices import check_slice
 from meshtest.mesh.topology import nodes_of
 
@@ -77,7 +77,7 @@ def build_model(
         made |= _drafts(added, around)
         acted_on += added
     pods = _addressed(made, previous, options.pod_network)
-    services = _services(acted_on, previous)
+    services = services_of(acted_on, previous)
     slices = _slices(acted_on, services, pods, nodes)
     held, created = objects.stamp(
         [*_cluster(acted_on, pods, nodes, options), *_objects(acted_on, services, pods, nodes), *slices],
@@ -89,7 +89,7 @@ def build_model(
         pods=pods,
         services=list(services.values()),
         objects=held,
-        cluster_ips=network.cluster_ips(services.values(), behind),
+        cluster_ips=network.cluster_ips(services.values(), behind, [node.ip for node in nodes.values()]),
         zone=network.zone(services.values(), behind),
         passed_over=kinds.passed_over,
         unsupported=kinds.unsupported,
@@ -150,25 +150,6 @@ def _check_interception(pod: Pod, manifest: Manifest) -> None:
     except ManifestError as error:
         path = error.key if manifest.ref.kind == "Pod" else f"spec.template.{error.key}"
         raise ManifestError(error.problem, location=fields_of(manifest).at(path), key=path) from None
-
-
-def _services(manifests: Sequence[Manifest], previous: MeshModel | None) -> dict[str, Service]:
-    sources = {f"{one.ref.namespace}/{one.ref.name}": one for one in _of_kind(manifests, "Service")}
-    found = {key: service_of(manifest) for key, manifest in sources.items()}
-    given: dict[str, str] = {}
-    owners: dict[str, str] = {}
-    for key, service in found.items():
-        if service.cluster_ip:
-            given[key] = service.cluster_ip
-            if (first := owners.setdefault(service.cluster_ip, key)) != key:
-                problem = (
-                    f"{service.cluster_ip} is already given to Service {first} at {sources[first].location}"
-                )
-                raise fields_of(sources[key]).mapping("spec").error("clusterIP", problem)
-    wanting = [key for key, service in found.items() if not (service.headless or service.external_name)]
-    before = {service.key: service.cluster_ip for service in previous.services} if previous else {}
-    address = addresses.assign(wanting, addresses.SERVICE_NETWORK, given=given, before=before)
-    return {key: replace(service, cluster_ip=address.get(key, "")) for key, service in found.items()}
 
 
 def _slices(

@@ -112,13 +112,13 @@ class Pod:
 
     @property
     def key(self) -> str:
-        """`namespace/name`, unique in the mesh."""
-        return f"{self.namespace}/{self.name}"
+        """`namespace/name`, unique in the mesh; the name alone of what stands outside the cluster."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
     @property
     def workload_key(self) -> str:
-        """`namespace/workload`."""
-        return f"{self.namespace}/{self.workload}"
+        """`namespace/workload`, or as `key`."""
+        return f"{self.namespace}/{self.workload}" if self.namespace else self.workload
 
     @property
     def identity(self) -> str:
@@ -146,6 +146,8 @@ class ServicePort:
     target: int | str = 0
     protocol: str = "TCP"
     app_protocol: str = ""
+    node_port: int = 0
+    """Where every node takes connections for it; 0: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,11 @@ class Service:
     headless: bool = False
     external_name: str = ""
     publish_not_ready: bool = False
+    kind: str = "ClusterIP"
+    """Its `type`."""
+    load_balancer: str = ""
+    """The address that a load balancer outside the cluster has for it."""
+    external_ips: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -170,6 +177,11 @@ class Service:
     def host(self) -> str:
         """Its full name."""
         return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+    @property
+    def external_addresses(self) -> tuple[str, ...]:
+        """Where callers outside the cluster reach it."""
+        return (self.load_balancer, *self.external_ips) if self.load_balancer else self.external_ips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +202,7 @@ class MeshModel:
     objects: Sequence[Mapping[str, Any]] = field(repr=False)
     """What the API server would hold: the manifests with the pods, slices and addresses made from them."""
     cluster_ips: Mapping[str, Mapping[int, Sequence[Backend]]] = field(repr=False)
-    """Cluster IP -> port -> backends."""
+    """Cluster IP, or another address that kube-proxy answers -> port -> backends."""
     zone: Mapping[str, Sequence[str]] = field(repr=False)
     """Full name, lower case, without final dot -> IPv4 addresses, or `("CNAME name",)`."""
     passed_over: Sequence[Manifest] = ()

@@ -29,15 +29,27 @@ def by_service(slices: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[st
     return found
 
 
-def cluster_ips(services: Iterable[Service], slices: Slices) -> dict[str, dict[int, tuple[Backend, ...]]]:
-    """Cluster IP -> port -> ready backends; a port without any refuses connections."""
+def cluster_ips(
+    services: Iterable[Service], slices: Slices, nodes: Sequence[str] = ()
+) -> dict[str, dict[int, tuple[Backend, ...]]]:
+    """What kube-proxy answers: address -> port -> ready backends; a port without any refuses connections.
+
+    Cluster IPs, external addresses, and node ports on the addresses of `nodes`.
+    """
     found: dict[str, dict[int, tuple[Backend, ...]]] = {}
     for service in services:
-        if service.cluster_ip:
-            ports = found.setdefault(service.cluster_ip, {})
-            for port in sorted(service.ports, key=lambda port: port.protocol != "TCP"):
-                if port.protocol in FORWARDED:
-                    ports.setdefault(port.number, tuple(_backends(port, slices.get(service.key, ()))))
+        if not service.cluster_ip:
+            continue
+        own = (service.cluster_ip, *service.external_addresses)
+        for ip in own:
+            found.setdefault(ip, {})
+        for port in sorted(service.ports, key=lambda port: port.protocol != "TCP"):
+            if port.protocol in FORWARDED:
+                backends = tuple(_backends(port, slices.get(service.key, ())))
+                places = [(ip, port.number) for ip in own]
+                places += [(ip, port.node_port) for ip in nodes if port.node_port]
+                for ip, number in places:
+                    found.setdefault(ip, {}).setdefault(number, backends)
     return found
 
 

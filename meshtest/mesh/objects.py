@@ -15,7 +15,7 @@ from meshtest.mesh.kinds import group_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from meshtest.mesh.model import Manifest, Pod, Service
+    from meshtest.mesh.model import Manifest, Pod, Service, ServicePort
     from meshtest.mesh.topology import Node
 
 Identity = tuple[str, str, str, str]
@@ -62,14 +62,19 @@ def service_object(body: Mapping[str, Any], service: Service) -> dict[str, Any]:
     spec = dict(body.get("spec") or {})
     spec.setdefault("type", "ClusterIP")
     spec["ports"] = [
-        {**written, "protocol": port.protocol, "targetPort": port.target}
+        {**written, "protocol": port.protocol, "targetPort": port.target, **_node_port(port)}
         for written, port in zip(spec.get("ports") or [], service.ports, strict=True)
     ]
     if not service.external_name:
         address = "None" if service.headless else service.cluster_ip
         spec |= {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"]}
         spec["ipFamilyPolicy"] = "SingleStack"
-    return {**body, "spec": spec}
+    status = {"loadBalancer": {"ingress": [{"ip": service.load_balancer}]}} if service.load_balancer else {}
+    return {**body, "spec": spec, "status": status}
+
+
+def _node_port(port: ServicePort) -> dict[str, int]:
+    return {"nodePort": port.node_port} if port.node_port else {}
 
 
 def pod_object(pod: Pod, node: Node | None) -> dict[str, Any]:

@@ -38,7 +38,25 @@ def service_of(manifest: Manifest) -> Service:
         headless=headless,
         external_name=external,
         publish_not_ready=spec.truth("publishNotReadyAddresses"),
+        kind=kind,
+        load_balancer=_load_balancer(spec) if kind == "LoadBalancer" else "",
+        external_ips=_external_ips(spec),
     )
+
+
+def _load_balancer(spec: Fields) -> str:
+    address = spec.text("loadBalancerIP")
+    if address and not is_ipv4(address):
+        raise spec.error("loadBalancerIP", f"{address!r} is no address", expected="an IPv4 address")
+    return address
+
+
+def _external_ips(spec: Fields) -> tuple[str, ...]:
+    found = spec.words("externalIPs")
+    for address in found:
+        if not is_ipv4(address):
+            raise spec.error("externalIPs", f"{address!r} is no address", expected="an IPv4 address")
+    return found
 
 
 def _external_name(spec: Fields) -> str:
@@ -67,6 +85,7 @@ def _port(item: Fields) -> ServicePort:
         target=_target(item, number),
         protocol=protocol_of(item),
         app_protocol=item.text("appProtocol"),
+        node_port=item.port("nodePort") if item.value.get("nodePort") else 0,
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError, nearest
+from meshtest.mesh.outside import OUTSIDE
 from meshtest.scenario.expect_callee import AnsweredBy, Call
 from meshtest.scenario.expect_policy import Allowed, Attempts, DeniedBy, Mtls
 from meshtest.scenario.expect_time import Returns, Shifts
 from meshtest.scenario.images import EVERY
-from meshtest.scenario.traffic import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

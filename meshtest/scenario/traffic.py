@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from meshtest.errors import Location
     from meshtest.scenario.fields import Spot
 
-OUTSIDE = "outside"
-"""The caller that is no workload of the mesh and comes in through a gateway."""
 PROTOCOLS = ("http", "https", "h2c", "h2", "grpc", "tcp", "tls", "websocket", "http/1.0")
 """The words of `meshtest.traffic.model.Protocol`."""
 SCHEMES = {"http": "http", "https": "https", "h2c": "h2c", "grpc": "grpc", "tcp": "tcp", "tls": "tls",

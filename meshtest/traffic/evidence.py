@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from meshtest.mesh.injection import InterceptionRules
-    from meshtest.mesh.model import Pod
+    from meshtest.mesh.model import Backend, Pod
     from meshtest.traffic.model import BackendReply, Exchange
 
     Line = Mapping[str, Any]
+    Services = Mapping[str, Mapping[int, Sequence[Backend]]]
+    """Address that kube-proxy answers -> port -> pods behind it."""
 
     class Lines(Protocol):
         """Where lines are looked up."""
@@ -65,18 +67,25 @@ class Wanted(NamedTuple):
     must: Counter[Place]
     may: int
     somewhere: bool
+    among: frozenset[Place] = frozenset()
+    """Places of which one must have a line."""
 
 
 class Pods:
     """The pods by address, and what their sidecars intercept."""
 
     def __init__(
-        self, pods: Iterable[Pod], silent: Iterable[str] = (), detours: Mapping[str, str] | None = None
+        self,
+        pods: Iterable[Pod],
+        silent: Iterable[str] = (),
+        detours: Mapping[str, str] | None = None,
+        services: Services | None = None,
     ) -> None:
         self._by_key = {pod.key: pod for pod in pods}
         self._by_ip = {pod.ip: pod for pod in self._by_key.values()}
         self._silent = frozenset(silent)
         self._detours = detours or {}
+        self._services = services or {}
         self._rules: dict[str, InterceptionRules | None] = {}
 
     def caller(self, exchange: Exchange) -> Pod | None:
@@ -100,6 +109,13 @@ class Pods:
         if rules.include_inbound_ports is not None and port not in rules.include_inbound_ports:
             return None
         return pod, "inbound"
+
+    def behind_service(self, address: str) -> frozenset[Place]:
+        """One place for each pod that kube-proxy may send a connection to; none where some have no Envoy in front."""
+        ip, port = _split(address)
+        backends = self._services.get(ip, {}).get(port, ())
+        found = [self.behind(f"{backend.ip}:{backend.port}") for backend in backends]
+        return frozenset((there[0].key, there[1]) for there in found if there) if all(found) else frozenset()
 
     def own(self, caller: str, address: str) -> bool:
         """Whether a pod calls its own address: that stays on its loopback interface, past its sidecar."""
@@ -159,6 +175,8 @@ def missing(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Lack:
     have = Counter((line["pod"], line["side"]) for line in found)
     if any(have[place] < number for place, number in wanted.must.items()):
         return Lack.MUST
+    if wanted.among and not wanted.among & have.keys():
+        return Lack.MUST
     if wanted.somewhere and not have:
         return Lack.MUST if exchange.outcome is Outcome.RESPONSE else Lack.MAY
     arrived = sum(number for (_, side), number in have.items() if side != "outbound")
@@ -173,18 +191,27 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
         return Wanted(must, 0, somewhere=False)
     may = 0
     somewhere = False
+    among: frozenset[Place] = frozenset()
     caller = pods.caller(exchange)
     if caller is not None:
         must[caller.key, "outbound"] += 1
     else:
-        somewhere = _entry(exchange, pods, must)
+        among = _among(exchange, pods)
+        somewhere = not among and _entry(exchange, pods, must)
     for line in found:
         if line["side"] != "inbound":
             may += _onward(line, pods, must)
     if exchange.backend is not None and exchange.backend.calls:
         for place in _called(exchange.backend, pods):
             must[place] += 1
-    return Wanted(must, may, somewhere)
+    return Wanted(must, may, somewhere, among)
+
+
+def _among(exchange: Exchange, pods: Pods) -> frozenset[Place]:
+    """The Envoys of which one took a request that no sidecar sent, where it was answered by way of a Service."""
+    if exchange.outcome is not Outcome.RESPONSE:
+        return frozenset()
+    return pods.behind_service(exchange.remote_address)
 
 
 def _entry(exchange: Exchange, pods: Pods, must: Counter[Place]) -> bool:

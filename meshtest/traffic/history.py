@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from meshtest.mesh.model import Pod
-    from meshtest.traffic.evidence import Line
+    from meshtest.traffic.evidence import Line, Services
     from meshtest.traffic.model import Exchange, Hop
 
 _GRACE = 0.15
@@ -107,6 +107,7 @@ def join(
     grace: float = _GRACE,
     silent: Iterable[str] = (),
     detours: Mapping[str, str] | None = None,
+    services: Services | None = None,
 ) -> tuple[Exchange, ...]:
     """The exchanges with their hops: once every line that must exist is there, or after `timeout` seconds.
 
@@ -117,9 +118,10 @@ def join(
         timeout: seconds; an exchange with lines missing then is not `complete`.
         grace: seconds without news after which lines that need not exist are given up.
         silent: pods (`ns/name`) whose lines may be lost, since their sidecar was killed.
+        services: address that kube-proxy answers -> port -> pods behind it.
         detours: `ip:port` that sidecars send to -> `ip:port` of the pod behind it, where the two differ.
     """
-    joining = _Joining(exchanges, log, Pods(pods, silent, detours))
+    joining = _Joining(exchanges, log, Pods(pods, silent, detours, services))
     deadline = time.monotonic() + timeout
     while True:
         fed = log.absorb()

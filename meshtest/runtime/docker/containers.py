@@ -53,6 +53,10 @@ class Network:
         """All of it."""
         return f"{self.prefix}.0.0/16"
 
+    def has(self, address: str) -> bool:
+        """Whether an address is of it."""
+        return address.startswith(f"{self.prefix}.")
+
     @property
     def gateway(self) -> str:
         """The daemon's machine."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
@@ -89,12 +90,21 @@ class DockerSandbox:
 
     def _start_pods(self, plans: Sequence[PodPlan]) -> list[tuple[str, Future[None]]]:
         ips = self._cluster_ips(self._network)
-        made = [DockerPod(self._daemon, self._shape, self._inits, plan, self._note) for plan in plans]
+        made = [
+            DockerPod(self._daemon, self._shape, self._inits, self._placed(plan), self._note)
+            for plan in plans
+        ]
         self._pods.update({pod.key: pod for pod in made})
         return [
             (pod.key, self._pool.submit(pod.start, ips, sorted(self._gone), self._pool.submit))
             for pod in made
         ]
+
+    def _placed(self, plan: PodPlan) -> PodPlan:
+        """What stands outside the pods' network is a container of it as well, at an address that no pod has."""
+        if self._shape.network.has(plan.pod.ip):
+            return plan
+        return replace(plan, pod=replace(plan.pod, ip=self.address(plan.pod.key)))
 
     def _cluster_ips(self, network: NetworkPlan) -> dict[str, Any]:
         found = spec.network_to_json(network)["cluster_ips"]

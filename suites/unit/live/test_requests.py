@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,12 @@ def test_a_caller_that_is_not_there_is_an_error(model: MeshModel, name: str, mes
     with pytest.raises(ScenarioError) as caught:
         find_caller(model, name)
     pytest.LineMatcher([str(caught.value)]).fnmatch_lines([message])
+
+
+def test_outside_is_a_caller_unless_a_workload_has_the_name(model: MeshModel) -> None:
+    assert find_caller(model, "outside").key == "outside"
+    named = replace(model, pods=[*model.pods, replace(model.pods[0], name="outside-0", workload="outside")])
+    assert find_caller(named, "outside").key == "default/outside-0"
 
 
 @pytest.mark.parametrize(

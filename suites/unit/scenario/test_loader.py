@@ -8,11 +8,11 @@ import pytest
 
 import meshtest.scenario
 from meshtest.errors import ScenarioError
+from meshtest.mesh.outside import OUTSIDE
 from meshtest.scenario import load
 from meshtest.scenario.bounds import Bounds, ShareBounds
 from meshtest.scenario.expect_policy import Attempts, Mtls
 from meshtest.scenario.faults import Abort, Delay, During, PathMatch, ResponseRate
-from meshtest.scenario.traffic import OUTSIDE
 
 DESIGN = """\
 apiVersion: meshtest.dev/v1

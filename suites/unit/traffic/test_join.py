@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshtest.mesh.model import Pod, PodKind
+from meshtest.mesh.model import Backend, Pod, PodKind
 from meshtest.traffic.history import AccessLog, join
 from meshtest.traffic.model import BackendReply, BackendRequest, Exchange, Outcome, Protocol, Request
 
@@ -231,6 +231,25 @@ def test_a_gateway_logs_its_own_line_and_leads_to_the_pod_behind_it() -> None:
     through = line(GATEWAY, "gateway", upstream="10.244.0.2:9080")
     assert not joined(one, through).complete
     assert places(joined(one, through, inbound())) == ["gateway default/gateway-1", "inbound default/b-1"]
+
+
+def test_behind_a_service_of_gateways_one_of_them_must_be_heard() -> None:
+    services = {
+        "10.96.0.20": {9080: [Backend(ip="10.244.0.8", port=8080), Backend(ip="10.244.0.7", port=8080)]}
+    }
+    second = pod("second", "10.244.0.7", PodKind.GATEWAY)
+    one = exchange(caller=PLAIN, status=404)
+
+    def complete(*lines: bytes) -> bool:
+        log = AccessLog()
+        for each in lines:
+            log.feed(json.loads(each)["pod"], each)
+        return join([one], log, (*PODS, second), timeout=0.05, grace=0.01, services=services)[0].complete
+
+    assert not complete(inbound())
+    assert complete(line(second, "gateway", upstream="10.244.0.2:9080"), inbound())
+    services["10.96.0.20"][9080].append(Backend(ip=PLAIN.ip, port=8080))
+    assert complete()
 
 
 def test_calls_that_the_application_reports_are_expected_too() -> None:
