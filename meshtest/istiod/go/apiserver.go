@@ -57,7 +57,7 @@ func newAPIServer() *apiServer {
 		gateway:   gatewayfake.NewSimpleClientset(), //nolint:staticcheck // as above
 		inference: inferencefake.NewSimpleClientset(),
 		metadata:  metadatafake.NewSimpleMetadataClient(kube.FakeIstioScheme),
-		informers: informerfactory.NewSharedInformerFactory(),
+		informers: promptFactory{informerfactory.NewSharedInformerFactory()},
 	}
 	definitions := server.metadata.Resource(gvr.CustomResourceDefinition).(metadatafake.MetadataClient)
 	for _, resource := range customResources() {

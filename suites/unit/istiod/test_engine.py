@@ -52,6 +52,12 @@ def http_route(prefix: str) -> dict[str, Any]:
     return make("gateway.networking.k8s.io/v1", "HTTPRoute", "back", {"parentRefs": parents, "rules": [rule]})
 
 
+def grpc_route() -> dict[str, Any]:
+    parents = [{"group": "", "kind": "Service", "name": "back"}]
+    rule = {"backendRefs": [{"name": "front", "port": 80}]}
+    return make("gateway.networking.k8s.io/v1", "GRPCRoute", "back", {"parentRefs": parents, "rules": [rule]})
+
+
 def entry(address: str) -> dict[str, Any]:
     spec = {
         "hosts": ["outside.example"],
@@ -221,6 +227,15 @@ def test_gives_the_status_of_routes(told: Told) -> None:
     (route,) = told.engine.status()
     conditions = {c["type"]: c["status"] for c in route["status"]["parents"][0]["conditions"]}
     assert conditions == {"Accepted": "True", "ResolvedRefs": "True"}
+
+
+@pytest.mark.parametrize("number", range(6))  # what it is about happens once in a new engine, and not always
+def test_takes_the_first_routes_at_once(told: Told, number: int) -> None:
+    """istiod's collections look at each other for the first time then, and may do so from two sides."""
+    before = told.engine.pid
+    told.update(grpc_route(), routed(f"{number + 1}s"))
+    told.update(http_route("/a"), gone=(grpc_route(),))
+    assert told.engine.pid == before  # it did not have to be started again
 
 
 def test_goes_on_after_a_panic_of_istiod(told: Told, fresh: Callable[[Told], object]) -> None:
