@@ -93,12 +93,14 @@ class Evidence:
         form.json_format.update({"pod": self.pod, "side": self.side, "layer": layer})
         form.json_format.update({key: value or None for key, value in fields.items()})
         log = accesslog_pb2.AccessLog(name=_NAME)
-        log.typed_config.Pack(file_pb2.FileAccessLog(path=self.path, log_format=form))
+        log.typed_config.Pack(file_pb2.FileAccessLog(path=self.path, log_format=form), deterministic=True)
         return log
 
 
 def _when(expression: str) -> accesslog_pb2.AccessLogFilter:
     chosen = accesslog_pb2.AccessLogFilter()
     chosen.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
-    chosen.extension_filter.typed_config.Pack(cel_pb2.ExpressionFilter(expression=expression))
+    chosen.extension_filter.typed_config.Pack(
+        cel_pb2.ExpressionFilter(expression=expression), deterministic=True
+    )
     return chosen

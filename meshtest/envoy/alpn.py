@@ -36,5 +36,5 @@ def alpn_filter() -> hcm_pb2.HttpFilter:
         shared_with_upstream=value_pb2.FilterStateValue.ONCE,
     )
     chosen = hcm_pb2.HttpFilter(name=NAME)
-    chosen.typed_config.Pack(set_filter_state_pb2.Config(on_request_headers=[value]))
+    chosen.typed_config.Pack(set_filter_state_pb2.Config(on_request_headers=[value]), deterministic=True)
     return chosen

@@ -88,5 +88,5 @@ def _clean() -> hcm_pb2.HttpFilter:
 
 def _filter(name: str, config: object) -> hcm_pb2.HttpFilter:
     chosen = hcm_pb2.HttpFilter(name=name)
-    chosen.typed_config.Pack(config)
+    chosen.typed_config.Pack(config, deterministic=True)
     return chosen

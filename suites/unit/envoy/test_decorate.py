@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -140,3 +142,23 @@ def test_shared_forms_give_the_same_bytes(direction: str, gateway: bool) -> None
         context = Context("/run/meshtest", pod, gateway=gateway)
         raw = listener(direction)
         assert shared.decorate("LDS", raw, context) == decorate("LDS", raw, context)
+
+
+ONE_LISTENER = """
+import hashlib
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from meshtest.envoy.decorate import Context, decorate
+listener = listener_pb2.Listener(name="virtualInbound", traffic_direction="INBOUND")
+manager = hcm.HttpConnectionManager(http_filters=[hcm.HttpFilter(name="envoy.filters.http.router")])
+listener.filter_chains.add().filters.add().typed_config.Pack(manager)
+raw = listener.SerializeToString(deterministic=True)
+print(hashlib.sha256(decorate("LDS", raw, Context("/run/x", "default/a-0"))).hexdigest())
+"""
+
+
+def test_every_process_decorates_to_the_same_bytes() -> None:
+    """A control plane that is started anew would else replace every listener."""
+    run = [sys.executable, "-c", ONE_LISTENER]
+    found = {subprocess.run(run, check=True, capture_output=True, text=True).stdout for _ in range(4)}
+    assert len(found) == 1
