@@ -154,7 +154,10 @@ class Judge:
         """The model of what is left after the objects that no model can be made of."""
         while True:
             try:
-                return build_model(manifests, options=BuildOptions(allow_unsupported=self._allowed))
+                made = self._pool.deployed(manifests)
+                return build_model(
+                    manifests, made=made, options=BuildOptions(allow_unsupported=self._allowed)
+                )
             except ManifestError as exc:
                 self._tell(exc)
                 culprit = _culprit(exc, manifests)

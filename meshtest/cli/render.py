@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.model import Manifest, MeshModel, Pod
 
 KINDS = {"listeners": "LDS", "clusters": "CDS", "routes": "RDS", "endpoints": "EDS"}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -51,17 +51,34 @@ def run(options: argparse.Namespace) -> int:
 
     chosen = BuildOptions(allow_unsupported=options.allow_unsupported)
     given = load(options.paths, allow_unsupported=options.allow_unsupported)
-    model = build_model(given, options=chosen)
+    model = build_model(given, made=_deployed(given), options=chosen)
     text = _text(_rendered(model, options), as_json=options.json)
     if options.against is None:
         sys.stdout.write(text)
         return 0
     applied = load(options.against, allow_unsupported=options.allow_unsupported)
     # Addresses stay those of the first input, so that only what the policies change differs.
-    other = build_model(merge(given, applied), previous=model, options=chosen)
+    merged = merge(given, applied)
+    other = build_model(merged, made=_deployed(merged), previous=model, options=chosen)
     changed = _text(_rendered(other, options), as_json=options.json)
     _print_difference(text, changed, options)
     return 0
+
+
+def _deployed(manifests: Sequence[Manifest]) -> Sequence[Manifest]:
+    """What istiod deploys for Gateways of the Gateway API."""
+    from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - `--help` needs nothing of it
+    from meshtest.istiod.deployments import GatewayDeployments  # noqa: PLC0415 - as above
+    from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
+    from meshtest.mesh.gateway_api import is_gateway  # noqa: PLC0415 - as above
+
+    if not any(map(is_gateway, manifests)):
+        return ()
+    engine = Engine.start(find_or_build(say))
+    try:
+        return GatewayDeployments(engine).of(manifests)
+    finally:
+        engine.close()
 
 
 def _rendered(model: MeshModel, options: argparse.Namespace) -> _Configuration:

@@ -65,13 +65,13 @@ class ControlPlane(FaultOperations):
         return await operations[str(frame.header["op"])](frame)
 
     async def _proxies(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
-        for told in frame.header.get("proxies", ()):
-            self._meet(told)
-        for node in frame.header.get("remove", ()):
+        for node in frame.header.get("remove", ()):  # first: a pod that is replaced is both
             self.proxies.by_id.pop(node, None)
             self._identities.forget(node)
             if envoy := self._envoys.pop(node, None):
                 envoy.close()
+        for told in frame.header.get("proxies", ()):
+            self._meet(told)
         self.proxies.arrived.notify()
         return {"proxies": len(self.proxies.by_id), "root": self._authorities.mesh.root}, b""
 

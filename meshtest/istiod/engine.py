@@ -3,6 +3,7 @@
     update(objects, proxies) ──► what changed for each proxy: listeners, clusters, routes, endpoints
     validate(objects)        ──► what a cluster would say to each object, nothing touched
     analyze(objects)         ──► what `istioctl analyze` says of all of them
+    deployments(objects)     ──► what istiod's controller would deploy for the Gateways among them
 
 An update is carried out wholly or not at all.
 """
@@ -113,7 +114,10 @@ class Engine:
         mesh_config: str | None = None,
         timeout: float = 30.0,
     ) -> Update:
-        """Change objects, proxies or mesh configuration; wholly, or not at all (Rejected, EnginePanic)."""
+        """Change objects, proxies or mesh configuration; wholly, or not at all (Rejected, EnginePanic).
+
+        A proxy that is both removed and among `proxies` is a new one of the same name: it is told everything.
+        """
         fields: dict[str, Any] = {
             "set": list(set),
             "delete": [ref.to_dict() for ref in delete],
@@ -140,6 +144,10 @@ class Engine:
     def analyze(self, objects: Iterable[Object], *, timeout: float = 60.0) -> list[Message]:
         """What `istioctl analyze` says of all objects of a mesh."""
         return list(_messages(self._call("analyze", timeout=timeout, set=list(objects)).header["messages"]))
+
+    def deployments(self, objects: Iterable[Object], *, timeout: float = 30.0) -> list[Object]:
+        """The Deployments, Services and ServiceAccounts that istiod makes of the Gateway API's Gateways among these."""
+        return list(self._call("deployments", timeout=timeout, set=list(objects)).header["objects"])
 
     def status(self, *, timeout: float = 30.0) -> list[Object]:
         """Gateways and routes with the status that istiod's controllers give them."""
@@ -201,10 +209,10 @@ class _Accepted:
             self._objects.pop(_key(ref, ref), None)
         for body in fields["set"]:
             self._objects[_key(body, body["metadata"])] = body
-        if "proxies" in fields:
-            self._proxies = {proxy["id"]: proxy for proxy in fields["proxies"]}
         for name in fields["removeProxies"]:
             self._proxies.pop(name, None)
+        if "proxies" in fields:
+            self._proxies = {proxy["id"]: proxy for proxy in fields["proxies"]}
         if fields["meshConfig"] is not None:
             self._mesh_config = fields["meshConfig"]
 

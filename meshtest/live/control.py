@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from meshtest.errors import Location
     from meshtest.istiod.engine import Engine, Message, Update
-    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.model import MeshModel
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
 
@@ -62,6 +62,17 @@ class Told:
     mesh_config: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Push:
+    """What the server is told of one change: the Envoys there are, and what differs for them."""
+
+    envoys: Sequence[Mapping[str, str]]
+    update: Update
+    anew: Sequence[str] = ()
+    """Those whose pod is replaced: another Envoy will say that it is the same."""
+    gone: Sequence[str] = ()
+
+
 class ControlPlane:
     """The engine and the server of one mesh, and the state they were last told of."""
 
@@ -71,7 +82,7 @@ class ControlPlane:
         self._timeouts = timeouts
         self._told = Told()
         self._model: MeshModel | None = None
-        self._noted: list[tuple[list[dict[str, str]], Update]] = []
+        self._noted: list[_Push] = []
         self.outage = ""
         """`down` or `paused` while a fault has it so."""
         self.held = 0
@@ -87,18 +98,23 @@ class ControlPlane:
         Raises ManifestError where a cluster would refuse it and ConfigurationRejected where an Envoy does; then the
         mesh is as it was.
         """
-        before = self._told
+        before, anew = self._told, _replaced(self._model, model)
         began = time.monotonic()
         try:
-            update = self._tell(_state(model, mesh_config))
+            update = self._tell(_state(model, mesh_config), anew)
         except Rejected as exc:
             raise refused(exc.messages, model, self._engine) from exc
         asked = time.monotonic()
+        gone = [name for name in before.proxies if name not in self._told.proxies]
         try:
-            details = self._push(model, update, start_pods)
+            details = self._push(
+                model, _Push(envoys=_envoys(model), update=update, anew=anew, gone=gone), start_pods
+            )
         except ConfigurationRejected:
+            added = [name for name in self._told.proxies if name not in before.proxies]
             back = self._tell(before)
             self._channel.call("update", back.payload, timeout=self._timeouts.push, **back.header)
+            self._channel.call("proxies", timeout=self._timeouts.push, remove=added)
             raise
         return Pushed(
             engine=asked - began,
@@ -107,42 +123,44 @@ class ControlPlane:
             details=details,
         )
 
-    def _tell(self, state: Told) -> Update:
-        """Have istiod generate what the difference to the last state needs."""
+    def _tell(self, state: Told, anew: Sequence[str] = ()) -> Update:
+        """Have istiod generate what the difference to the last state needs; all of it for the proxies `anew`."""
         old = self._told
         update = self._engine.update(
             set=[dict(body) for ref, body in state.objects.items() if old.objects.get(ref) != body],
             delete=[ref for ref in old.objects if ref not in state.objects],
-            proxies=list(state.proxies.values()) if state.proxies != old.proxies else None,
-            remove_proxies=[name for name in old.proxies if name not in state.proxies],
+            proxies=list(state.proxies.values()) if anew or state.proxies != old.proxies else None,
+            remove_proxies=[*anew, *(name for name in old.proxies if name not in state.proxies)],
             mesh_config=(state.mesh_config or "") if state.mesh_config != old.mesh_config else None,
             timeout=self._timeouts.push,
         )
         self._told = state
         return update
 
-    def _push(self, model: MeshModel, update: Update, start_pods: Callable[[], None]) -> dict[str, Any]:
-        self._model = model
-        envoys = [_envoy(pod) for pod in model.pods if pod.has_envoy]
+    def _push(self, model: MeshModel, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
         if self.outage:
             self.held += 1
-            self._noted.append((envoys, update))
+            self._noted.append(push)
             start_pods()
-            return {"held": f"the control plane is {self.outage}"}
-        return self._send(envoys, update, start_pods)
+            details = {"held": f"the control plane is {self.outage}"}
+        else:
+            details = self._send(push, start_pods)
+        self._model = model
+        return details
 
-    def _send(
-        self, envoys: list[dict[str, str]], update: Update, start_pods: Callable[[], None]
-    ) -> dict[str, Any]:
-        self._channel.call("proxies", timeout=self._timeouts.push, proxies=envoys)
-        ticket = self._channel.start("update", update.payload, **update.header)
+    def _send(self, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
+        self._channel.call("proxies", timeout=self._timeouts.push, remove=push.anew, proxies=push.envoys)
+        ticket = self._channel.start("update", push.update.payload, **push.update.header)
         start_pods()
         try:
-            return dict(self._channel.result(ticket, timeout=self._timeouts.start).header)
+            details = dict(self._channel.result(ticket, timeout=self._timeouts.start).header)
         except RemoteError as exc:
             if exc.kind == "Rejected":
                 raise ConfigurationRejected(exc.message) from exc
             raise
+        if push.gone:
+            self._channel.call("proxies", timeout=self._timeouts.push, remove=push.gone)
+        return details
 
     def suspend(self, outage: str) -> None:
         """Changes are noted from now on and not waited for: the control plane is `down` or `paused`."""
@@ -157,12 +175,12 @@ class ControlPlane:
         outage, self.outage, self._channel.silent = self.outage, "", ""
         noted, self._noted = self._noted, []
         if outage == "paused":
-            for envoys, update in noted:
-                self._send(envoys, update, no_pods)
+            for push in noted:
+                self._send(push, no_pods)
         elif outage and self._model is not None:
             state = self._told
             self._tell(Told(objects=state.objects, mesh_config=state.mesh_config))
-            self._push(self._model, self._tell(state), no_pods)
+            self._send(_Push(envoys=_envoys(self._model), update=self._tell(state)), no_pods)
 
 
 def _state(model: MeshModel, mesh_config: str | None) -> Told:
@@ -229,11 +247,25 @@ def _reference(body: Mapping[str, Any]) -> ObjectRef:
     )
 
 
-def _envoy(pod: Pod) -> dict[str, str]:
-    return {
-        "id": pod.node_id,
-        "pod": pod.key,
-        "workload": pod.workload_key,
-        "identity": pod.identity,
-        "kind": pod.kind.value,
-    }
+def _replaced(old: MeshModel | None, new: MeshModel) -> list[str]:
+    """The node ids of Envoys whose pod is another one of the same name."""
+    before = {pod.key: pod for pod in old.pods} if old else {}
+    return [
+        pod.node_id
+        for pod in new.pods
+        if pod.has_envoy and (known := before.get(pod.key)) and known != pod and known.node_id == pod.node_id
+    ]
+
+
+def _envoys(model: MeshModel) -> list[dict[str, str]]:
+    return [
+        {
+            "id": pod.node_id,
+            "pod": pod.key,
+            "workload": pod.workload_key,
+            "identity": pod.identity,
+            "kind": pod.kind.value,
+        }
+        for pod in model.pods
+        if pod.has_envoy
+    ]

@@ -12,8 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from meshtest.errors import ScenarioError, Unsupported
+from meshtest.errors import ConfigurationRejected, ScenarioError, Unsupported
 from meshtest.faults.base import Ground
+from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import Applications, image_specs, network_plan, pod_plan, sandbox_plan
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.decisions import told
@@ -128,6 +129,7 @@ class Mesh:
         began = time.monotonic()
         engine = engine or self._own_engine()
         self.engine = engine
+        self._deployments = GatewayDeployments(engine)
         self._choose_runtime()
         self._model = self._build()
         sandbox = self._start_sandbox(self._model)
@@ -238,11 +240,12 @@ class Mesh:
     def _build(
         self, applied: Objects | None = None, base: Objects | None = None, previous: MeshModel | None = None
     ) -> MeshModel:
-        manifests = {**(self._base if base is None else base), **(applied or {})}
+        manifests = [*{**(self._base if base is None else base), **(applied or {})}.values()]
         options = BuildOptions(
             allow_unsupported=self.options.allow_unsupported, pod_network=self._pod_network
         )
-        return build_model(list(manifests.values()), previous=previous, options=options)
+        made = self._deployments.of(manifests)
+        return build_model(manifests, made=made, previous=previous, options=options)
 
     def _change(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
         old = self._model
@@ -262,7 +265,12 @@ class Mesh:
                 plans = [pod_plan(model, pod, self.options.applications, socket_mark=mark) for pod in fresh]
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
-        pushed = self._control.change(model, mesh_config, start_pods)
+        try:
+            pushed = self._control.change(model, mesh_config, start_pods)
+        except ConfigurationRejected:
+            self._sandbox.remove_pods([pod.key for pod in fresh if pod.key not in before])
+            self._sandbox.set_network(network_plan(old))
+            raise
         self._model, self._applied, self._mesh_config = model, applied, mesh_config
         self._base = self._base if base is None else base
         gone = [key for key in stale if key not in after]

@@ -15,6 +15,7 @@ from meshtest.errors import ManifestError
 from meshtest.mesh import addresses, network, objects
 from meshtest.mesh.endpoints import mirrored, slices_of
 from meshtest.mesh.fields import fields_of
+from meshtest.mesh.gateway_api import check_classes
 from meshtest.mesh.gateways import usual_gateways
 from meshtest.mesh.injection import interception
 from meshtest.mesh.kinds import sort
@@ -57,10 +58,13 @@ class BuildOptions:
 def build_model(
     manifests: Iterable[Manifest],
     *,
+    made: Iterable[Manifest] = (),
     previous: MeshModel | None = None,
     options: BuildOptions | None = None,
 ) -> MeshModel:
     """The mesh that manifests describe; what was in `previous` keeps its address and creation time.
+
+    `made` is what controllers of the cluster add to the manifests (`meshtest.istiod.deployments`).
 
     Raises ManifestError, with file and line, for what a cluster would refuse or could not run.
     """
@@ -68,15 +72,17 @@ def build_model(
     every = list(manifests)
     unique(every)
     kinds = sort(every, allow_unsupported=options.allow_unsupported)
-    acted_on = [*kinds.acted_on]
+    if not options.allow_unsupported:
+        check_classes(kinds.acted_on)
+    acted_on = [*kinds.acted_on, *made]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)
-    made = _drafts(acted_on, around)
+    drafts = _drafts(acted_on, around)
     if options.usual_gateways:
-        added = usual_gateways(acted_on, [pod for pod, _ in made.values()], options.root_namespace)
-        made |= _drafts(added, around)
+        added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.root_namespace)
+        drafts |= _drafts(added, around)
         acted_on += added
-    pods = _addressed(made, previous, options.pod_network)
+    pods = _addressed(drafts, previous, options.pod_network)
     services = services_of(acted_on, previous)
     slices = _slices(acted_on, services, pods, nodes)
     held, created = objects.stamp(
@@ -137,11 +143,11 @@ def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tu
 
 
 def _addressed(
-    made: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None, pod_network: str
+    drafts: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None, pod_network: str
 ) -> list[Pod]:
     before = {pod.key: pod.ip for pod in previous.pods} if previous else {}
-    given = addresses.assign(made, pod_network, before=before)
-    return [replace(pod, ip=given[key]) for key, (pod, _) in made.items()]
+    given = addresses.assign(drafts, pod_network, before=before)
+    return [replace(pod, ip=given[key]) for key, (pod, _) in drafts.items()]
 
 
 def _check_interception(pod: Pod, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshtest.mesh.fields import fields_of
+from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.injection import INJECT, TEMPLATES
 from meshtest.mesh.manifests import manifests_of
 from meshtest.mesh.model import ROOT_NAMESPACE
@@ -17,6 +18,7 @@ from meshtest.mesh.yaml_source import documents
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from meshtest.mesh.fields import Fields
     from meshtest.mesh.model import Manifest, Pod
 
 USUAL = ("ingressgateway", "egressgateway")
@@ -65,21 +67,29 @@ spec:
 def usual_gateways(
     manifests: Iterable[Manifest], pods: Sequence[Pod], namespace: str = ROOT_NAMESPACE
 ) -> list[Manifest]:
-    """The usual gateways that some Gateway selects and no pod answers to."""
+    """The usual gateways that some Gateway selects, or names by their Service, and no pod answers to."""
     missing = [
         name
         for name in USUAL
-        if any(_asks_for(manifest, name) for manifest in manifests)
+        if any(_asks_for(manifest, name, namespace) for manifest in manifests)
         and not any(pod.labels.get("istio") == name for pod in pods)
     ]
     return [made for name in missing for made in _manifests(name, namespace)]
 
 
-def _asks_for(manifest: Manifest, name: str) -> bool:
+def _asks_for(manifest: Manifest, name: str, namespace: str) -> bool:
+    if is_gateway(manifest):
+        return _uses(fields_of(manifest).mapping("spec"), f"istio-{name}", namespace)
     if manifest.ref.kind != "Gateway" or not manifest.ref.api_version.startswith(GROUP):
         return False
     selector = fields_of(manifest).mapping("spec").texts("selector")
     return "istio" in selector and matches(selector, _labels(name))
+
+
+def _uses(spec: Fields, service: str, namespace: str) -> bool:
+    """Whether a Gateway of the Gateway API has no pods of its own, and names this Service's instead."""
+    hosts = [one.text("value") for one in spec.items("addresses") if one.text("type") == "Hostname"]
+    return any(host == service or host.startswith(f"{service}.{namespace}.") for host in hosts)
 
 
 def _labels(name: str) -> Mapping[str, str]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
+from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import Applications, image_specs
 from meshtest.live.control import analysis, refused
 from meshtest.live.mesh import Mesh, MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
+from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
 from meshtest.runtime.base import Capability
@@ -128,7 +130,12 @@ class MeshPool:
     def model(self, scenario: Scenario) -> MeshModel:
         """What the mesh of a scenario is with its own policies."""
         manifests = merge(self.manifests(paths_of(scenario)), scenario.policies)
-        return build_model(manifests, options=BuildOptions(allow_unsupported=self.options.allow_unsupported))
+        options = BuildOptions(allow_unsupported=self.options.allow_unsupported)
+        return build_model(manifests, made=self.deployed(manifests), options=options)
+
+    def deployed(self, manifests: Sequence[Manifest]) -> Sequence[Manifest]:
+        """What istiod deploys for Gateways of the Gateway API; the engine is asked only where there is one."""
+        return GatewayDeployments(self.judge()).of(manifests) if any(map(is_gateway, manifests)) else ()
 
     def manifests(self, paths: Sequence[Path]) -> Sequence[Manifest]:
         """The manifests of files and folders, read once."""

@@ -43,6 +43,7 @@ type apiServer struct {
 	gateway   *gatewayfake.Clientset
 	inference *inferencefake.Clientset
 	metadata  *metadatafake.FakeMetadataClient
+	dynamic   dynamic.Interface
 	informers informerfactory.InformerFactory
 	watcher   kubetypes.CrdWatcher
 	filter    kubetypes.DynamicObjectFilter
@@ -93,6 +94,9 @@ func (s *apiServer) ClusterID() cluster.ID                          { return clu
 func (s *apiServer) RESTConfig() *rest.Config                       { return &rest.Config{Host: "memory"} }
 func (s *apiServer) Ext() extclient.Interface                       { return extfake.NewSimpleClientset() }
 func (s *apiServer) Dynamic() dynamic.Interface {
+	if s.dynamic != nil {
+		return s.dynamic
+	}
 	return dynamicfake.NewSimpleDynamicClient(kube.FakeIstioScheme)
 }
 func (s *apiServer) Shutdown()                             { s.informers.Shutdown() }

@@ -120,28 +120,27 @@ func (e *engine) plan(request *updateRequest) (*plan, error) {
 
 func (e *engine) planProxies(planned *plan, request *updateRequest) error {
 	planned.proxies = map[string]*proxy{}
+	known := maps.Clone(e.proxies)
+	for _, id := range request.RemoveProxies {
+		delete(known, id)
+	}
 	if request.Proxies == nil {
-		for id, known := range e.proxies {
-			planned.proxies[id] = known
-		}
+		planned.proxies = known
 	} else {
 		for _, spec := range *request.Proxies {
 			made, err := newProxy(spec)
 			if err != nil {
 				return &failure{Kind: "Proxy", Message: err.Error()}
 			}
-			if known, ok := e.proxies[made.id]; ok {
-				if bytes.Equal(known.spec, spec) {
-					made = known
+			if old, ok := known[made.id]; ok {
+				if bytes.Equal(old.spec, spec) {
+					made = old
 				} else {
-					made.state = known.state
+					made.state = old.state
 				}
 			}
 			planned.proxies[made.id] = made
 		}
-	}
-	for _, id := range request.RemoveProxies {
-		delete(planned.proxies, id)
 	}
 	return nil
 }

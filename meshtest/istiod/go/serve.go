@@ -119,6 +119,9 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 	case "analyze":
 		messages, err := e.analyze(wanted.Set)
 		return reply{"messages": messages}, nil, err
+	case "deployments":
+		objects, err := e.deployments(wanted.Set)
+		return reply{"objects": append([]json.RawMessage{}, objects...)}, nil, err
 	case "status":
 		return reply{"objects": e.status()}, nil, nil
 	case "timings":

@@ -155,6 +155,13 @@ def test_follows_pods_and_their_proxies(
     assert told.state == fresh(told)
 
 
+def test_a_new_proxy_of_the_same_name_is_told_everything(told: Told) -> None:
+    (first, *_) = told.proxies
+    update = told.engine.update(remove_proxies=[first["id"]], proxies=told.proxies)
+    assert set(update.header["proxies"]) == {first["id"]}
+    assert {kind for kind, *_ in update.header["proxies"][first["id"]]["set"]} >= {"CDS", "EDS", "LDS", "RDS"}
+
+
 def test_tells_only_what_changed(told: Told) -> None:
     told.update(subsets(1))
     told.update(routed("3s"))

@@ -154,6 +154,28 @@ def test_the_usual_gateway_runs_where_one_is_selected(build: Build, name: str) -
     assert engine_proxies(model)[0]["id"].startswith("router~")
 
 
+BY_HAND = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: istio-system}
+spec: {gatewayClassName: istio, addresses: [{type: Hostname, value: HOST}], listeners: []}
+---
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "pods"),
+    [
+        ("istio-ingressgateway.istio-system.svc.cluster.local", ["istio-ingressgateway-0"]),
+        ("istio-ingressgateway", ["istio-ingressgateway-0"]),
+        ("istio-ingressgateway.default.svc.cluster.local", []),
+        ("mine.istio-system.svc.cluster.local", []),
+    ],
+)
+def test_the_usual_gateway_runs_where_one_names_its_service(build: Build, host: str, pods: list[str]) -> None:
+    assert [pod.name for pod in build(BY_HAND.replace("HOST", host)).pods] == pods
+
+
 def test_the_usual_gateway_gives_way_to_one_of_the_manifests(build: Build, workload: Workload) -> None:
     own = workload("edge", metadata="labels: {app: edge, istio: ingressgateway}")
     assert [pod.name for pod in build(GATEWAY.replace("SELECTED", "ingressgateway") + own).pods] == ["edge-0"]
