@@ -40,6 +40,7 @@ _COMMON = {
     "upstream_tls": "%UPSTREAM_TLS_VERSION%",
     "bytes_in": "%BYTES_RECEIVED%",
     "bytes_out": "%BYTES_SENT%",
+    "destination_rule": "%METADATA(CLUSTER:istio:config)%",
 }
 _HTTP = {
     "request_id": "%REQ(X-REQUEST-ID)%",
@@ -56,7 +57,9 @@ _HTTP = {
     "attempt": "%REQ(X-ENVOY-ATTEMPT-COUNT)%",
     "faults": "%DYNAMIC_METADATA(meshtest:faults)%",
     "xfcc": "%REQ(X-FORWARDED-CLIENT-CERT)%",
+    "rbac": "%DYNAMIC_METADATA(envoy.filters.http.rbac)%",
 }
+_TCP = {**dict.fromkeys(_HTTP, ""), "rbac": "%DYNAMIC_METADATA(envoy.filters.network.rbac)%"}
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,14 @@ class Evidence:
     @cached_property
     def tcp(self) -> accesslog_pb2.AccessLog:
         """One line per connection that a TCP proxy took."""
-        log = self._log("tcp", {**_COMMON, **dict.fromkeys(_HTTP, "")})
+        log = self._log("tcp", {**_COMMON, **_TCP})
         log.filter.CopyFrom(_when(f"!{_HANDSHAKE_FAILED}"))
         return log
 
     @cached_property
     def refused(self) -> accesslog_pb2.AccessLog:
         """One line per connection that no filter chain took, or whose handshake failed."""
-        log = self._log("tcp", {**_COMMON, **dict.fromkeys(_HTTP, "")})
+        log = self._log("tcp", {**_COMMON, **_TCP})
         no_chain = accesslog_pb2.AccessLogFilter()
         no_chain.response_flag_filter.flags.append("NR")
         log.filter.or_filter.filters.extend((no_chain, _when(_HANDSHAKE_FAILED)))

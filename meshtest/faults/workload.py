@@ -5,8 +5,9 @@
                    └─ sidecar       the same; its pooled connections die with it, its pod is cut off
 
 It is crossed by every exchange in its window whose evidence leads to one of the chosen pods: a hop of its sidecar,
-an attempt sent to its address, an answer of its own, or a retry of a service that it stands behind. A pod that ended
-without anybody asking for it proves nothing: then the fault was not hit.
+an attempt sent to its address, an answer of its own, a retry of a service that it stands behind, or a question that
+Envoy itself puts to it (of a pod that plays `ext-authz` or `jwks`). A pod that ended without anybody asking for it
+proves nothing: then the fault was not hit.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from meshtest.faults.making import faulty
 from meshtest.faults.making import share as share_of
 from meshtest.faults.places import pods_of
 from meshtest.mesh.model import PodKind
+from meshtest.mesh.standins import plays
 from meshtest.runtime.base import Action, Part
 from meshtest.scenario.fault_workload import PARTS, Limits, ProcessFault
+from meshtest.traffic.refusals import asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,6 +172,8 @@ class Processes:
         return any(self._leads_here(hop, keys, ips) for hop in exchange.hops)
 
     def _leads_here(self, hop: Hop, keys: set[str], ips: set[str]) -> bool:
+        if asked(hop) & {plays(pod) for pod in self.pods}:
+            return True
         if hop.side == "inbound":
             return hop.pod in keys
         if hop.upstream.rpartition(":")[0] in ips:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
+from meshtest.mesh import standins
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.ports import standin_ports
@@ -14,7 +15,7 @@ from meshtest.runtime.base import Command, Image, Interception, NetworkPlan, Pod
 from meshtest.scenario.images import EVERY, ImageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from meshtest.mesh.model import MeshModel, Pod, Service
 
@@ -24,6 +25,7 @@ STANDIN = "meshtest.standin.server:main"
 CONTROL_PLANE = "meshtest.envoy.server:main"
 DRIVER = "meshtest.traffic.driver:main"
 DIRECTORY = "/run/meshtest"
+_HTTP = ("http", "auto", "websocket")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Applications:
     """Programs that run instead of stand-ins: workload -> argv."""
     images: Mapping[str, ImageSpec] = field(default_factory=dict)
     """Container images that run instead of stand-ins: workload or `*` -> image (docker runtime)."""
+    key_set: Callable[[], str] = str
+    """Makes the JWKS that stand-ins serve which play a server of keys."""
 
 
 def sandbox_plan(
@@ -184,7 +188,11 @@ def _standin(
     model: MeshModel, pod: Pod, ports: Sequence[tuple[int, str]], applications: Applications
 ) -> dict[str, Any]:
     called = _lookup(applications.calls, model, pod) or ()
+    part = standins.plays(pod)
     return {
+        "plays": part,
+        "keySet": applications.key_set() if part == standins.KEY_SET else "",
+        "allowServiceAccounts": standins.allowed_accounts(pod),
         "workload": pod.workload,
         "namespace": pod.namespace,
         "pod": pod.name,
@@ -193,6 +201,17 @@ def _standin(
         "ports": [{"port": port, "protocol": protocol} for port, protocol in ports],
         "calls": [{"url": call_url(model, pod.namespace, name)} for name in called],
     }
+
+
+def inside_port(model: MeshModel, pod: Pod) -> int:
+    """A port on which a pod's stand-in answers HTTP."""
+    for port, spoken in standin_ports(model, pod):
+        if spoken in _HTTP:
+            return port
+    raise ScenarioError(
+        f"no stand-in of {pod.key} answers HTTP",
+        expected=f"a workload with the annotation {standins.STANDIN}",
+    )
 
 
 def call_url(model: MeshModel, namespace: str, name: str) -> str:

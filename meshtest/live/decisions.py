@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from meshtest.live.authentication import for_peers, for_tokens
+from meshtest.mesh.kinds import NETWORKING, SECURITY
 from meshtest.mesh.model import ObjectRef
-from meshtest.mesh.places import locate
+from meshtest.mesh.places import find, locate
 from meshtest.traffic.model import Decision
+from meshtest.traffic.refusals import DESTINATION_RULE, PEER, REQUEST, others, refusal
+from meshtest.traffic.tokens import claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from meshtest.mesh.model import MeshModel, Pod
-    from meshtest.traffic.model import Exchange, Hop
+    from meshtest.mesh.model import Manifest, MeshModel, Pod
+    from meshtest.traffic.model import Exchange, Hop, Request
+    from meshtest.traffic.refusals import Said
 
-_DENIED = "rbac_access_denied_matched_policy"
-_RULE = re.compile(r"ns\[(?P<namespace>[^\]]+)\]-policy\[(?P<name>[^\]]+)\]-rule\[(?P<rule>\d+)\]")
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _CONFIG = re.compile(
     r"/apis/(?P<group>[^/]+)/[^/]+/namespaces/(?P<namespace>[^/]+)/(?P<kind>[^/]+)/(?P<name>[^/]+)$"
 )
-_POLICY = "AuthorizationPolicy"
 
 
 def told(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
@@ -46,59 +49,98 @@ def _named(exchange: Exchange, by_name: Mapping[str, Pod]) -> Exchange:
 
 
 def decided(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
-    """The same exchanges, each with the policy that decided it."""
-    known: dict[tuple[str, ...], Decision | None] = {}
+    """The same exchanges, each with the policy that decided it and those that had a say."""
+    known: dict[tuple[str, ...], tuple[Decision | None, tuple[Decision, ...]]] = {}
     found = []
     for exchange in exchanges:
-        said = tuple(_said(hop) for hop in exchange.hops)
+        issuer = issuer_of(exchange.request)
+        said = (issuer, *(_said(hop) for hop in exchange.hops))
         if said not in known:
-            known[said] = decision(exchange.hops, model)
-        found.append(replace(exchange, decided_by=known[said]) if known[said] else exchange)
+            policies = (each for hop in exchange.hops for each in others(hop))
+            known[said] = (
+                decision(exchange.hops, model, issuer),
+                tuple(_decision(each, model, issuer) for each in policies),
+            )
+        decider, policies_ = known[said]
+        known_of = decider is not None or policies_
+        found.append(replace(exchange, decided_by=decider, policies=policies_) if known_of else exchange)
     return found
 
 
-def decision(hops: Iterable[Hop], model: MeshModel) -> Decision | None:
-    """The policy that denied, else the one that routed; None where the logs name none."""
+def decision(hops: Iterable[Hop], model: MeshModel, issuer: str = "") -> Decision | None:
+    """The policy that denied, else the one that routed; None where the logs name none.
+
+    Where a callee refused, what its caller's sidecar says of the broken connection is no decision of its own.
+    """
     routed = None
+    refused: list[Said] = []
     for hop in hops:
-        denied = _denial(_said(hop), model)
-        if denied is not None:
-            return denied
-        routed = routed or _route(hop.config, model)
-    return routed
+        said = refusal(hop)
+        if said is not None:
+            refused.append(said)
+        routed = routed or _route(hop, model)
+    refused.sort(key=lambda said: said.kind == DESTINATION_RULE)
+    return _decision(refused[0], model, issuer) if refused else routed
+
+
+def issuer_of(request: Request) -> str:
+    """The issuer of the token that a request carries, wherever it does; unverified."""
+    for text in (*(value for _, value in request.headers), request.url):
+        found = _TOKEN.search(text)
+        if found is not None:
+            return str(claims_of(found[0]).get("iss", ""))
+    return ""
 
 
 def _said(hop: Hop) -> str:
-    return f"{hop.details} {hop.raw.get('termination') or ''} {hop.config}"
+    """Everything in a line that decisions are made of."""
+    keys = ("termination", "rbac", "downstream_failure", "upstream_failure", "destination_rule")
+    raw = [hop.raw.get(key) for key in keys]
+    return f"{hop.pod} {hop.side} {hop.layer} {hop.tls} {hop.details} {hop.config} {raw} {hop.cluster}"
 
 
-def _denial(said: str, model: MeshModel) -> Decision | None:
-    if _DENIED not in said:
-        return None
-    found = _RULE.search(said)
-    if found is None:
-        return Decision(kind=_POLICY, namespace="", name="", effect="denied")
-    return _decision(model, _POLICY, found, "denied", rule=int(found["rule"]))
+def _decision(said: Said, model: MeshModel, issuer: str) -> Decision:
+    """The same with the place where the user wrote it."""
+    manifest, path = _behind(said, model, issuer)
+    ref = manifest.ref if manifest is not None else None
+    audited = said.effect == "allowed" and manifest is not None and _spec(manifest).get("action") == "AUDIT"
+    return Decision(
+        kind=said.kind,
+        namespace=ref.namespace if ref else said.namespace,
+        name=ref.name if ref else said.name,
+        effect="audited" if audited else said.effect,
+        rule=said.rule,
+        location=locate(model, ref, path) if ref else None,
+        pod=said.pod,
+        reason=said.reason,
+    )
 
 
-def _route(config: str, model: MeshModel) -> Decision | None:
-    found = _CONFIG.search(config)
+def _behind(said: Said, model: MeshModel, issuer: str) -> tuple[Manifest | None, str]:
+    """The policy that a log line names; of authentication, the one that it must mean. And where in it."""
+    pod = model.pod(said.pod)
+    if said.kind == DESTINATION_RULE:
+        return find(model, NETWORKING, said.kind, said.namespace, said.name), "spec.trafficPolicy.tls"
+    if said.name:
+        path = "" if said.rule is None else f"spec.rules[{said.rule}]"
+        return find(model, SECURITY, said.kind, said.namespace, said.name), path
+    if pod is None or said.kind not in (REQUEST, PEER):
+        return None, ""
+    found = for_peers(model, pod, said.port) if said.kind == PEER else for_tokens(model, pod, issuer)
+    return found or (None, "")
+
+
+def _spec(manifest: Manifest) -> Mapping[str, Any]:
+    return manifest.body.get("spec") or {}
+
+
+def _route(hop: Hop, model: MeshModel) -> Decision | None:
+    found = _CONFIG.search(hop.config)
     if found is None:
         return None
     kind = "".join(word.capitalize() for word in found["kind"].split("-"))
-    return _decision(model, kind, found, "routed", group=found["group"])
-
-
-def _decision(
-    model: MeshModel,
-    kind: str,
-    found: re.Match[str],
-    effect: str,
-    *,
-    rule: int | None = None,
-    group: str = "security.istio.io",
-) -> Decision:
     namespace, name = found["namespace"], found["name"]
-    ref = ObjectRef(api_version=f"{group}/v1", kind=kind, namespace=namespace, name=name)
-    place = locate(model, ref, "" if rule is None else f"spec.rules[{rule}]")
-    return Decision(kind=kind, namespace=namespace, name=name, effect=effect, rule=rule, location=place)
+    ref = ObjectRef(api_version=f"{found['group']}/v1", kind=kind, namespace=namespace, name=name)
+    return Decision(
+        kind=kind, namespace=namespace, name=name, effect="routed", location=locate(model, ref), pod=hop.pod
+    )

@@ -6,20 +6,29 @@ manifests ─► model ─► istiod's answers ─► sidecars       request(), 
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from meshtest.errors import ConfigurationRejected, ScenarioError, Unsupported
 from meshtest.faults.base import Ground
 from meshtest.istiod.deployments import GatewayDeployments
-from meshtest.live.assembly import Applications, image_specs, network_plan, pod_plan, sandbox_plan
+from meshtest.live.assembly import (
+    Applications,
+    image_specs,
+    inside_port,
+    network_plan,
+    pod_plan,
+    sandbox_plan,
+)
 from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
 from meshtest.live.decisions import told
 from meshtest.live.faulting import ActiveFaults
-from meshtest.live.requests import find_caller, from_outside, plain_request
+from meshtest.live.requests import find_caller, from_outside, plain_request, token_of
 from meshtest.live.sending import Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
+    from meshtest.traffic.keys import KeySet
     from meshtest.traffic.model import Exchange, FaultWindow, Request
 
 
@@ -80,6 +90,7 @@ class Mesh:
         self._started_with = _by_identity(manifests)
         self._base = self._started_with
         self._applied: Objects = {}
+        self._applications = replace(options.applications, key_set=lambda: self.jwks)
         self._mesh_config = _mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
         self._has_outside = False
@@ -168,9 +179,7 @@ class Mesh:
         runtime = self._runtime
         authority = f"{random.SystemRandom().getrandbits(128):x}"
         envoy = "" if runtime.brings_envoy else str(find_envoy())
-        plan = sandbox_plan(
-            model, self.options.applications, envoy, authority, socket_mark=runtime.socket_mark
-        )
+        plan = sandbox_plan(model, self._applications, envoy, authority, socket_mark=runtime.socket_mark)
         sandbox = runtime.start(plan, self._log.feed)
         self._stack.callback(sandbox.close)
         return sandbox
@@ -262,7 +271,7 @@ class Mesh:
                 self._sandbox.set_network(network_plan(model))
             if fresh:
                 mark = self._runtime.socket_mark
-                plans = [pod_plan(model, pod, self.options.applications, socket_mark=mark) for pod in fresh]
+                plans = [pod_plan(model, pod, self._applications, socket_mark=mark) for pod in fresh]
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
         try:
@@ -340,6 +349,43 @@ class Mesh:
             "issue", timeout=self.options.timeouts.push, spiffe=identity
         ).header
         return {"certificate": issued["cert"], "key": issued["key"]}
+
+    # -- tokens, and what stand-ins received -----------------------------------------------------------------
+
+    @cached_property
+    def keys(self) -> KeySet:
+        """The keys that sign the mesh's tokens; stand-ins that play `jwks` serve them."""
+        from meshtest.traffic.keys import KeySet  # noqa: PLC0415 - cryptography, only where there are tokens
+
+        return KeySet()
+
+    @property
+    def jwks(self) -> str:
+        """The JSON Web Key Set that verifies the mesh's tokens, as RequestAuthentication's `jwks` takes it."""
+        return self.keys.jwks
+
+    def token(self, **fields: Any) -> str:
+        """A JSON web token, signed with the mesh's key.
+
+        Args:
+            fields: of `meshtest.Token`: `issuer`, `subject`, `audience`, `claims`, `lifetime` (s), `expired`,
+                `not_yet_valid`, `key` (`known`, `unknown`, `forged` or `none`).
+        """
+        return self.keys.sign(token_of(fields))
+
+    def received(self, pod: str, *, forget: bool = False) -> list[dict[str, Any]]:
+        """What a stand-in noted that plays `ext-authz`, `jwks` or `collector`: one entry per check or span.
+
+        Args:
+            pod: the workload or pod.
+            forget: whether it shall forget what it tells.
+        """
+        found = find_caller(self._model, pod)
+        port = inside_port(self._model, found)
+        noted = self._sender.ask(found, port, "GET", "/_meshtest/received")
+        if forget:
+            self._sender.ask(found, port, "POST", "/_meshtest/reset")
+        return list(json.loads(noted))
 
     # -- faults ----------------------------------------------------------------------------------------------
 

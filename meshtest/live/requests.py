@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from meshtest.errors import ScenarioError, nearest
 from meshtest.mesh.outside import GATEWAY, OUTSIDE, entrance, outside_pod
 from meshtest.traffic.model import ClientTls, Protocol, Request
+from meshtest.traffic.tokens import SignedBy, Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,3 +150,28 @@ def plain_request(url: str, fields: Mapping[str, Any]) -> Request:
     given["protocol"] = protocol_of(url, given.get("protocol"))
     given["tls"] = client_tls(given.get("tls"))
     return Request(url=url, **given)
+
+
+def token_of(fields: Mapping[str, Any]) -> Token:
+    """A Token from the keyword arguments of `Mesh.token`; an unknown one is an error."""
+    known = [*Token.__dataclass_fields__]
+    for name in fields:
+        if name not in known:
+            raise ScenarioError(
+                f"unknown argument {name!r}",
+                expected=f"some of {', '.join(known)}",
+                nearest=nearest(name, known),
+            )
+    given = dict(fields)
+    audience = given.get("audience", ())
+    given["audience"] = audience if isinstance(audience, str) else tuple(audience)
+    words = [word.value for word in SignedBy]
+    key = given.get("key", SignedBy.KNOWN)
+    if key not in words:
+        raise ScenarioError(
+            f"no key is called {key!r}",
+            key="key",
+            expected=f"one of {', '.join(words)}",
+            nearest=nearest(str(key), words),
+        )
+    return Token(**{**given, "key": SignedBy(key)})

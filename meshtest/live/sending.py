@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from meshtest.errors import ScenarioError
+from meshtest.errors import RuntimeFailure, ScenarioError
 from meshtest.traffic.client import Traffic, TrafficDriver
 from meshtest.traffic.history import join
-from meshtest.traffic.model import History
+from meshtest.traffic.model import History, Request
 from meshtest.traffic.samples import plan_faults
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meshtest.live.faulting import Active, ActiveFaults
     from meshtest.mesh.model import MeshModel, Pod
     from meshtest.traffic.history import AccessLog
-    from meshtest.traffic.model import Exchange, Request
+    from meshtest.traffic.model import Exchange
     from meshtest.waiting import Timeouts
     from meshtest.wire import Asking
 
@@ -101,6 +101,16 @@ class Sender:
         )
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)
+
+    def ask(self, pod: Pod, port: int, method: str, path: str) -> bytes:
+        """What a pod's stand-in says of itself, asked from inside the pod; no part of the traffic."""
+        request = Request(url=f"http://127.0.0.1:{port}{path}", method=method)
+        exchange = self._driver.request(pod.key, request)
+        if exchange.status != 200:
+            raise RuntimeFailure(
+                f"the stand-in of {pod.key} does not answer: {exchange.status or exchange.outcome.value}"
+            )
+        return exchange.body
 
     def _marks(
         self, requests: Sequence[Request], faults: ActiveFaults, pace: Pace

@@ -26,6 +26,7 @@ from meshtest.mesh.pods import Surroundings, is_workload, pods_of
 from meshtest.mesh.proxies import engine_proxies
 from meshtest.mesh.service_addresses import services_of
 from meshtest.mesh.slices import check_slice
+from meshtest.mesh.standins import plays
 from meshtest.mesh.topology import nodes_of
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tu
                 other = made[pod.key][1]
                 problem = f"its pod {pod.key} is also made by {other.ref} at {other.location}"
                 raise ManifestError(problem, location=manifest.location, key="metadata.name")
-            _check_interception(pod, manifest)
+            _check_annotations(pod, manifest)
             made[pod.key] = pod, manifest
     return made
 
@@ -150,9 +151,10 @@ def _addressed(
     return [replace(pod, ip=given[key]) for key, (pod, _) in drafts.items()]
 
 
-def _check_interception(pod: Pod, manifest: Manifest) -> None:
+def _check_annotations(pod: Pod, manifest: Manifest) -> None:
     try:
         interception(pod)
+        plays(pod)
     except ManifestError as error:
         path = error.key if manifest.ref.kind == "Pod" else f"spec.template.{error.key}"
         raise ManifestError(error.problem, location=fields_of(manifest).at(path), key=path) from None

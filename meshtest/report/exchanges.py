@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from meshtest.report.deciding import decided
 from meshtest.report.model import ExchangeEntry, Exchanges, HopEntry, Strip, Summary
 from meshtest.traffic.codec import exchange_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from meshtest.traffic.model import Exchange, Hop
+    from meshtest.traffic.model import Decision, Exchange, Hop
 
 KEPT = 2000
 SLICES = 48
@@ -58,14 +59,21 @@ def entry(exchange: Exchange | Mapping[str, Any]) -> ExchangeEntry:
         "faults": list(one.faults),
         "error": one.error,
         "complete": one.complete,
-        "hops": [_hop(hop) for hop in sorted(one.hops, key=lambda hop: (hop.start, hop.side == "inbound"))],
+        "hops": [
+            _hop(hop, one.decided_by)
+            for hop in sorted(one.hops, key=lambda hop: (hop.start, hop.side == "inbound"))
+        ],
     }
 
 
-def _hop(hop: Hop) -> HopEntry:
-    values = {name: getattr(hop, name) for name in HOP_COLUMNS if name != "upstream_tls"}
+def _hop(hop: Hop, decider: Decision | None) -> HopEntry:
+    values = {name: getattr(hop, name, None) for name in HOP_COLUMNS}
     tls = hop.raw.get("upstream_tls")
-    values |= {"faults": list(hop.faults), "upstream_tls": str(tls) if tls and tls != "-" else ""}
+    values |= {
+        "faults": list(hop.faults),
+        "upstream_tls": str(tls) if tls and tls != "-" else "",
+        "decided": [list(each) for each in decided(hop, decider)],
+    }
     return cast("HopEntry", {name: values[name] for name in HOP_COLUMNS})
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from meshtest.report import words
 from meshtest.report.exchanges import outcome_class, outcome_label
-from meshtest.report.results import decided
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +90,7 @@ def _hop(hop: HopEntry) -> Link:
         status=str(hop["status"] or 0) if hop["layer"] == "http" else hop["layer"].upper(),
         style=_style(hop),
         facts=_known(facts),
-        decisions=[f"{policy}: {effect}" for policy, effect in decided(hop)],
+        decisions=[f"{policy}: {effect}" for policy, effect in hop["decided"]],
     )
 
 

@@ -106,6 +106,8 @@ class HopEntry(TypedDict):
     start: float
     duration_ms: float
     faults: list[str]
+    decided: list[list[str]]
+    """Policy and effect of each decision that it tells of."""
 
 
 class ExchangeEntry(TypedDict):

@@ -16,10 +16,10 @@ from meshtest.report.exchanges import read
 from meshtest.report.model import FORMAT, VERDICTS, DecisionEntry, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from typing import Unpack
 
-    from meshtest.report.model import CheckEntry, ExchangeEntry, FaultEntry, HopEntry, Run
+    from meshtest.report.model import CheckEntry, ExchangeEntry, FaultEntry, Run
 
 
 def result(**fields: Unpack[Result]) -> Result:
@@ -96,34 +96,15 @@ def fault(window: object) -> FaultEntry:
     return cast("FaultEntry", clean({key: read(window, key) for key in _FAULT_KEYS}))
 
 
-_DENIED = "rbac_access_denied_matched_policy["
-_RULE = re.compile(r"ns\[(?P<ns>[^\]]+)\]-policy\[(?P<name>[^\]]+)\]-rule\[(?P<rule>\d+)\]")
-_CONFIG = re.compile(r"/namespaces/(?P<ns>[^/]+)/(?P<kind>[^/]+)/(?P<name>[^/]+)$")
-
-
-def decided(hop: HopEntry) -> Sequence[tuple[str, str]]:
-    """(policy, effect) for each decision that this hop's access log names."""
-    found = []
-    if _DENIED in hop["details"]:
-        rule = _RULE.search(hop["details"])
-        name = "AuthorizationPolicy {ns}/{name} rule {rule}".format(**rule.groupdict()) if rule else ""
-        found.append((name or "AuthorizationPolicy: no ALLOW rule matched", "denied"))
-    config = _CONFIG.search(hop["config"])
-    if config:
-        kind = "".join(word.capitalize() for word in config["kind"].split("-"))
-        found.append((f"{kind} {config['ns']}/{config['name']}", "routed"))
-    return found
-
-
 def decisions(entries: Iterable[ExchangeEntry]) -> list[DecisionEntry]:
     """Which policies decided, and how often, as the access logs of these exchanges say."""
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
     for one in entries:
         for hop in one["hops"]:
-            for decision in decided(hop):
-                counts[decision] += 1
-                examples.setdefault(decision, one["id"])
+            for policy, effect in hop["decided"]:
+                counts[policy, effect] += 1
+                examples.setdefault((policy, effect), one["id"])
     return [
         {"policy": key[0], "effect": key[1], "count": count, "example": examples[key]}
         for key, count in counts.most_common()

@@ -136,6 +136,7 @@ class _Run:
 def request_of(mesh: Mesh, traffic: Traffic) -> Request:
     """The driver's request for what a scenario writes."""
     from meshtest.live.requests import client_tls, protocol_of  # noqa: PLC0415 - spares collection
+    from meshtest.live.tokens import carrying  # noqa: PLC0415 - as above
 
     spec = traffic.request
     tls = None
@@ -150,9 +151,10 @@ def request_of(mesh: Mesh, traffic: Traffic) -> Request:
                 **identity,
             }
         )
-    return Request(
+    request = Request(
         url=spec.url,
         protocol=protocol_of(spec.url, spec.protocol),
         tls=tls,
         **{name: getattr(spec, name) for name in _SHARED},
     )
+    return request if spec.jwt is None else carrying(request, mesh.token(**spec.jwt.fields), spec.jwt)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshtest.scenario.bounds import Bounds, ShareBounds, agree, limit_keys, shares
+from meshtest.scenario.bounds import Bounds, ShareBounds, TextMatch, agree, limit_keys, shares, text_match
 from meshtest.scenario.expect_answer import wrapped
 from meshtest.scenario.fields import Shape, Short, key, list_of, record
-from meshtest.scenario.scalars import boolean, integer, text
+from meshtest.scenario.scalars import boolean, integer, text, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshtest.scenario.fields import Spot
 
+DENIERS = ("AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "DestinationRule")
 NO_POLICY = "none"
 """Envoy's word for: denied because no ALLOW policy matched."""
 
@@ -42,16 +43,24 @@ class DeniedBy:
 
     policy: str = ""
     """`name` or `namespace/name`; empty: any."""
+    kind: str = ""
+    """Of the policy; empty: any."""
     rule: int | None = None
+    reason: TextMatch | None = None
+    """In Envoy's words."""
     at: str = ""
     """The workload whose sidecar denies; empty: whichever answers the caller."""
+    dry_run: bool = False
+    """Whether it is a policy in a dry run, which would have denied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """`allowed: true`: no AuthorizationPolicy stopped the request."""
+    """`allowed: true`: no policy stopped it; `allowed: {by: viewer}`: that AuthorizationPolicy let it through."""
 
     at: str = ""
+    by: str = ""
+    """`name` or `namespace/name`; empty: whichever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +104,17 @@ def _allowed(value: Any, spot: Spot) -> Allowed:
     return _ALLOWED.read({} if value is True else value, spot)
 
 
-_ALLOWED = record(Allowed, {"at": key("at", text("a workload"))}, empty=True)
+def _denier(spec: DeniedBy, spot: Spot) -> None:
+    if spec.kind not in ("", DENIERS[0]) and (spec.rule is not None or spec.dry_run):
+        wrong = "rule" if spec.rule is not None else "dryRun"
+        raise spot.key(wrong).error(f"a {spec.kind} has no {wrong}", expected=f"kind: {DENIERS[0]}")
+
+
+_ALLOWED = record(
+    Allowed,
+    {"at": key("at", text("a workload")), "by": key("by", text("an AuthorizationPolicy"))},
+    empty=True,
+)
 _ATTEMPT = integer(least=0, what="a number of attempts")
 POLICY = text("a policy, as name or namespace/name")
 CHECKS: Mapping[str, Shape[Any]] = {
@@ -119,13 +138,17 @@ CHECKS: Mapping[str, Shape[Any]] = {
         DeniedBy,
         {
             "policy": key("policy", POLICY),
+            "kind": key("kind", word(DENIERS, "kind of policy")),
             "rule": key("rule", integer(least=0, what="the index of a rule")),
+            "reason": key("reason", text_match()),
             "at": key("at", text("a workload")),
+            "dryRun": key("dry_run", boolean()),
         },
         short=Short(attribute="policy", shape=POLICY),
+        verify=_denier,
     ),
     "allowed": Shape(
-        expected="true, or a mapping with at",
+        expected="true, or a mapping with at or by",
         read=_allowed,
         schema={"anyOf": [{"const": True}, _ALLOWED.schema]},
     ),

@@ -21,10 +21,12 @@ from meshtest.scenario.fields import (
     take_keys,
 )
 from meshtest.scenario.scalars import boolean, duration, integer, scalar_text, slug, text, word
+from meshtest.scenario.tokens import JWT
 
 if TYPE_CHECKING:
     from meshtest.errors import Location
     from meshtest.scenario.fields import Spot
+    from meshtest.scenario.tokens import TokenSpec
 
 PROTOCOLS = ("http", "https", "h2c", "h2", "grpc", "tcp", "tls", "websocket", "http/1.0")
 """The words of `meshtest.traffic.model.Protocol`."""
@@ -50,7 +52,7 @@ class TlsSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSpec:
-    """One request; the attributes are those of `meshtest.traffic.model.Request`."""
+    """One request; the attributes are those of `meshtest.traffic.model.Request`, and the token that it carries."""
 
     url: str
     protocol: str = "http"
@@ -67,6 +69,7 @@ class RequestSpec:
     half_close: bool = False
     reuse: bool = False
     messages: int = 1
+    jwt: TokenSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +182,7 @@ REQUEST: Shape[RequestSpec] = record(
         "halfClose": key("half_close", boolean()),
         "reuse": key("reuse", boolean()),
         "messages": key("messages", integer(least=1, what="a number of messages")),
+        "jwt": key("jwt", JWT),
     },
     short=Short(attribute="url", shape=URL),
 )

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshtest.standin.config import Speaks
+from meshtest.standin.config import Plays, Speaks
 from meshtest.standin.server import main
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ def _config(arguments: Sequence[str]) -> dict[str, Any]:
     )
     spoken = ", ".join(each.value for each in Speaks)
     parser.add_argument("--port", action="append", default=[], help=f"PORT or PORT=PROTOCOL; one of {spoken}")
+    parser.add_argument(
+        "--plays", default="workload", help=f"one of {', '.join(each.value for each in Plays)}"
+    )
+    parser.add_argument("--key-set", default="", help="plays jwks: a file with the key set")
+    parser.add_argument("--allow-service-account", action="append", default=[], help="plays ext-authz: NAME")
     parser.add_argument("--call", action="append", default=[], help="URL called for each request received")
     parser.add_argument("--workload", default="")
     parser.add_argument("--namespace", default="default")
@@ -45,6 +50,9 @@ def _config(arguments: Sequence[str]) -> dict[str, Any]:
         "pod": given.pod,
         "ports": ports,
         "calls": [{"url": url} for url in given.call],
+        "plays": given.plays,
+        "keySet": Path(given.key_set).read_text(encoding="utf-8") if given.key_set else "",
+        "allowServiceAccounts": given.allow_service_account,
     }
 
 

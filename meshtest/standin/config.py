@@ -1,6 +1,6 @@
-"""What a stand-in is told when it starts: who it is, where it listens, whom it calls.
+"""What a stand-in is told when it starts: who it is, what it plays, where it listens, whom it calls.
 
-{"workload", "namespace", "pod", "ip", "identity",
+{"workload", "namespace", "pod", "ip", "identity", "plays", "keySet", "allowServiceAccounts",
  "ports": [{"port", "protocol", "certificate", "key", "ca", "requireClientCertificate", "alpn"}],
  "calls": [{"url", "required"}],
  "ready_fd"}
@@ -14,6 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class Plays(Enum):
+    """What a stand-in is to others; all but WORKLOAD remember what they received."""
+
+    WORKLOAD = "workload"
+    """Any application: it describes the request."""
+    EXT_AUTHZ = "ext-authz"
+    """Envoy's external authorization, over HTTP and gRPC."""
+    KEY_SET = "jwks"
+    """A server of the keys that sign the mesh's tokens."""
+    COLLECTOR = "collector"
+    """Takes spans, as Zipkin and as OpenTelemetry's collector do."""
 
 
 class Speaks(Enum):
@@ -65,6 +78,11 @@ class Config:
     identity: str = ""
     ports: tuple[ListenPort, ...] = ()
     calls: tuple[Call, ...] = ()
+    plays: Plays = Plays.WORKLOAD
+    key_set: str = ""
+    """The JWKS that it serves, as JSON."""
+    allowed_accounts: tuple[str, ...] = ()
+    """EXT_AUTHZ: service accounts that it allows where no header says so, as over TCP."""
     ready_fd: int | None = None
     """One byte is written to it when every port listens."""
 
@@ -83,6 +101,9 @@ class Config:
                 Call(url=str(each["url"]), required=bool(each.get("required", False)))
                 for each in data.get("calls", ())
             ),
+            plays=Plays(data.get("plays", "workload")),
+            key_set=str(data.get("keySet", "")),
+            allowed_accounts=tuple(data.get("allowServiceAccounts", ())),
             ready_fd=None if ready is None else int(ready),
         )
 

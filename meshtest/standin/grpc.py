@@ -105,19 +105,9 @@ class GrpcCall:
         if received.path.startswith(_HEALTH):
             return _SERVING
         received.body, received.size = message, len(message)
-        return _field(1, self._http2.service.describe(received, decision))
+        return self._http2.service.message(received, decision)
 
 
 def _headers(decision: Decision) -> list[tuple[str, str]]:
     extra = [(name.lower(), value) for name, value in decision.headers]
     return [(":status", "200"), ("content-type", "application/grpc"), *extra]
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """A length-delimited field of a protobuf message (numbers up to 15)."""
-    size, length = len(value), bytearray()
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    length.append(size)
-    return bytes((number << 3 | 2,)) + bytes(length) + value

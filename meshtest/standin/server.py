@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meshtest.standin.calls import Calls
-from meshtest.standin.config import Config, ListenPort, Speaks
+from meshtest.standin.config import Config, ListenPort, Plays, Speaks
 from meshtest.standin.http1 import Http1
 from meshtest.standin.service import Service
 from meshtest.standin.sniff import Sniff, Spoken
@@ -77,7 +77,7 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self.ports: list[int] = []
         self._calls = Calls(config.calls) if config.calls else None
-        self.service = Service(config, self._calls)
+        self.service = _service(config, self._calls)
 
     async def start(self) -> None:
         """Listen on every port."""
@@ -95,6 +95,23 @@ class Server:
         await self.service.close(grace)
         if self._calls is not None:
             self._calls.close()
+
+
+def _service(config: Config, calls: Calls | None) -> Service:
+    """What it plays; the modules of the rarer parts are loaded where they are played."""
+    if config.plays is Plays.EXT_AUTHZ:
+        from meshtest.standin.ext_authz import ExtAuthz  # noqa: PLC0415 - protobuf, only where it is needed
+
+        return ExtAuthz(config)
+    if config.plays is Plays.KEY_SET:
+        from meshtest.standin.key_set import KeySetServer  # noqa: PLC0415 - as above
+
+        return KeySetServer(config)
+    if config.plays is Plays.COLLECTOR:
+        from meshtest.standin.collector import Collector  # noqa: PLC0415 - as above
+
+        return Collector(config)
+    return Service(config, calls)
 
 
 def _factory(service: Service, port: ListenPort) -> Factory:

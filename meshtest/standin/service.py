@@ -8,8 +8,8 @@ TLS `sni`, `alpn`, `tlsVersion`, `clientCertificate`; of the request `method`, `
 `headers`, `peerIdentity`, `attempt`, `body` (base64) and `bodySize` if it has one; `calls` if it calls
 others.
 
-From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}` and POST
-/_meshtest/reset sets them to zero.
+From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}`, GET
+/_meshtest/received what was noted, and POST /_meshtest/reset forgets both.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import asyncio
 import base64
 import json
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from meshtest.standin.control import (
@@ -45,6 +46,7 @@ _PLAIN = Decision()
 _ELEMENTS = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
 _PAIRS = re.compile(r'(\w+)=("(?:\\.|[^"\\])*"|[^;]*)')
 _PATHS = 10_000
+_NOTES = 100_000
 _IDENTITIES = 1_000
 
 
@@ -65,6 +67,8 @@ class Service:
         self.transports: set[asyncio.Transport] = set()
         self.total = 0
         self.paths: dict[str, int] = {}
+        self.notes: deque[Mapping[str, Any]] = deque(maxlen=_NOTES)
+        """What those that play something else than a workload remember of each request."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run the answering of a request that takes its time."""
@@ -153,6 +157,10 @@ class Service:
         """The whole body of an HTTP answer."""
         return self.describe(received, decision) if decision.body is None else decision.body
 
+    def message(self, received: Received, decision: Decision) -> bytes:
+        """The answer to a gRPC message, which is the request's body: the description in field 1."""
+        return field(1, self.describe(received, decision))
+
     def line(self, connection: Connection, **facts: Any) -> bytes:
         """One line of JSON about a connection without requests."""
         return (self._encode({**connection.facts, **facts}) + "\n").encode()
@@ -192,9 +200,12 @@ class Service:
         route = received.path.partition("?")[0]
         if (received.method, route) == ("GET", "/_meshtest/calls"):
             return Decision(body=self._encode({"total": self.total, "paths": self.paths}).encode())
+        if (received.method, route) == ("GET", "/_meshtest/received"):
+            return Decision(body=self._encode(list(self.notes)).encode())
         if (received.method, route) == ("POST", "/_meshtest/reset"):
             self.total = 0
             self.paths = {}
+            self.notes.clear()
             return Decision(body=b"{}")
         return Decision(status=404, body=b"{}")
 
@@ -209,6 +220,16 @@ class Service:
                 self._identities.clear()
             known = self._identities[last] = peer_identity(last)
         return known
+
+
+def field(number: int, value: bytes) -> bytes:
+    """A length-delimited field of a protobuf message (numbers up to 15)."""
+    size, length = len(value), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes((number << 3 | 2,)) + bytes(length) + value
 
 
 def _attempt(count: str) -> int:

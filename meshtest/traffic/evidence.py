@@ -154,8 +154,26 @@ class Pods:
 def gather(exchange: Exchange, lines: Lines) -> list[Line]:
     """The lines about an exchange."""
     found = list(lines.by_id(exchange.id))
-    if not exchange.local_address:
+    return _told_once(_gather(exchange, lines, found)) if exchange.local_address else found
+
+
+def _told_once(found: list[Line]) -> list[Line]:
+    """Without the lines of connections whose requests are told of.
+
+    A listener takes plaintext that it looked into for TLS for a failed handshake and logs that, too.
+    """
+    connections = [line for line in found if line.get("layer") == "tcp"]
+    if not connections or len(connections) == len(found):
         return found
+    served = {_downstream(line) for line in found if line.get("layer") != "tcp"}
+    return [line for line in found if line.get("layer") != "tcp" or _downstream(line) not in served]
+
+
+def _downstream(line: Line) -> tuple[Any, Any]:
+    return line["pod"], line.get("downstream_direct_remote")
+
+
+def _gather(exchange: Exchange, lines: Lines, found: list[Line]) -> list[Line]:
     addresses = [exchange.local_address, *_sources(found)]
     asked: set[str] = set()
     while addresses:

@@ -189,17 +189,24 @@ class Decision:
     name: str
     """Empty where it was the absence of a policy that matched."""
     effect: str
-    """`denied` or `routed`."""
+    """`denied` or `routed`; among `policies` also `allowed`, and of a dry run `would be denied`, `would be allowed`."""
     rule: int | None = None
     """Index in `spec.rules` of an AuthorizationPolicy."""
     location: Location | None = None
+    pod: str = ""
+    """Whose sidecar or gateway it was, `namespace/name`."""
+    reason: str = ""
+    """Why, in Envoy's words, where it says more than that the policy matched."""
 
     def __str__(self) -> str:
         rule = f" rule {self.rule}" if self.rule is not None else ""
         where = f" ({self.location})" if self.location else ""
-        if not self.name:
-            return f"{self.effect} since no {self.kind} matched"
-        return f"{self.effect} by {self.kind} {self.namespace}/{self.name}{rule}{where}"
+        why = f": {self.reason}" if self.reason else ""
+        if self.name:
+            return f"{self.effect} by {self.kind} {self.namespace}/{self.name}{rule}{where}{why}"
+        return (
+            f"{self.effect} by a {self.kind}{why}" if why else f"{self.effect} since no {self.kind} matched"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +250,8 @@ class Exchange:
     """Whether every access log line that must exist was found; False makes checks on evidence unknown."""
     decided_by: Decision | None = None
     """The policy that denied it, else the one that routed it; as the sidecars' logs name it."""
+    policies: tuple[Decision, ...] = ()
+    """Which AuthorizationPolicies let it through, and what those in a dry run would have done, hop by hop."""
 
     def __post_init__(self) -> None:
         """Give headers their lookup by name."""

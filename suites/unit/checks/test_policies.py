@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from meshtest.checks import Verdict
-from meshtest.traffic.model import Outcome
+from meshtest.traffic.model import Decision, Outcome
 
 PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
 VIEWER = "rbac_access_denied_matched_policy[ns[default]-policy[viewer]-rule[1]]"
@@ -156,3 +156,77 @@ def test_response_flags(make: Any) -> None:
     )
     assert make.judge("responseFlags: [UF, UH]", overflow).verdict is FAIL
     assert make.judge("responseFlags: UO", make.many(1, hops=())).verdict is UNKNOWN
+
+
+EXPIRED = "jwt_authn_access_denied{Jwt_is_expired}"
+
+
+def refused(make: Any, kind: str, **inbound: Any) -> Any:
+    hop = make.inbound(**inbound)
+    known = Decision(kind=kind, namespace="default", name="p", effect="denied", pod=hop.pod)
+    return make.exchange(401, hops=(make.hop(), hop), decided_by=known)
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict"),
+    [
+        ("deniedBy: p", PASS),
+        ("deniedBy: {kind: RequestAuthentication}", PASS),
+        ("deniedBy: {policy: p, kind: AuthorizationPolicy}", FAIL),
+        ("deniedBy: {policy: p, reason: Jwt is expired}", PASS),
+        ("deniedBy: {policy: p, reason: {contains: issuer}}", FAIL),
+        ("deniedBy: other", FAIL),
+        ("deniedBy: none", FAIL),
+        ("allowed: true", FAIL),
+    ],
+)
+def test_denied_by_authentication(make: Any, check: str, verdict: Verdict) -> None:
+    exchange = refused(make, "RequestAuthentication", status=401, details=EXPIRED)
+    assert make.judge(check, [exchange]).verdict is verdict
+
+
+def test_plaintext_is_denied_by_peer_authentication(make: Any) -> None:
+    exchange = refused(
+        make, "PeerAuthentication", layer="tcp", details="filter_chain_not_found", tls="", peer=""
+    )
+    found = make.judge("deniedBy: {policy: p, kind: PeerAuthentication}", [exchange])
+    assert found.verdict is PASS
+    assert "PeerAuthentication default/p: plaintext where mTLS is required" in str(found.observed)
+
+
+RULE = "ns[default]-policy[viewer]-rule[1]"
+DRY = {
+    "istio_dry_run_deny_shadow_engine_result": "denied",
+    "istio_dry_run_deny_shadow_effective_policy_id": RULE,
+}
+LET = {"enforced_engine_result": "allowed", "enforced_effective_policy_id": RULE}
+
+
+@pytest.mark.parametrize(
+    ("check", "rbac", "verdict"),
+    [
+        ("deniedBy: {policy: viewer, dryRun: true}", DRY, PASS),
+        ("deniedBy: {policy: viewer, rule: 0, dryRun: true}", DRY, FAIL),
+        (
+            "deniedBy: {policy: none, dryRun: true}",
+            {"istio_dry_run_allow_shadow_engine_result": "denied"},
+            PASS,
+        ),
+        ("deniedBy: {dryRun: true}", LET, FAIL),
+        ("deniedBy: viewer", DRY, FAIL),
+        ("allowed: {by: viewer}", LET, PASS),
+        ("allowed: {by: default/viewer}", LET, PASS),
+        ("allowed: {by: other}", LET, FAIL),
+        ("allowed: {by: viewer}", None, FAIL),
+        ("allowed: true", LET, PASS),
+    ],
+)
+def test_dry_runs_and_who_let_it_through(make: Any, check: str, rbac: Any, verdict: Verdict) -> None:
+    exchange = make.exchange(hops=(make.hop(), make.inbound(raw={"rbac": rbac})))
+    assert make.judge(check, [exchange]).verdict is verdict
+
+
+def test_a_dry_run_without_log_line_is_unknown(make: Any) -> None:
+    exchange = make.exchange(hops=(make.hop(),), complete=False)
+    assert make.judge("deniedBy: {policy: viewer, dryRun: true}", [exchange]).verdict is UNKNOWN
+    assert make.judge("allowed: {by: viewer}", [exchange]).verdict is UNKNOWN
