@@ -177,6 +177,15 @@ class Stream:
         if unknown:
             self._answer(kind, unknown)
 
+    def lacking(self) -> Changes:
+        """What the Envoy was not sent yet, of what it subscribed to."""
+        found = Changes()
+        for kind, subscription in self.subscriptions.items():
+            wanted = self._proxy.resources.get(kind, {})
+            found.changed[kind] = {name for name in self._lacking(kind) if subscription.wants(name)}
+            found.removed[kind] = subscription.sent.keys() - wanted.keys()
+        return found
+
     def _lacking(self, kind: str) -> set[str]:
         sent = self.subscriptions[kind].sent
         wanted = self._proxy.resources.get(kind, {})

@@ -46,11 +46,12 @@ class Envoy:
         self.admin = UnixHttp(socket_path(directory, proxy.context.pod, "admin"))
         self._probe = UnixHttp(socket_path(directory, proxy.context.pod, "probe"))
 
-    async def start(self, deadline: float) -> None:
-        """Give it its first configuration."""
-        if self.proxy.stream is not None:
-            self.proxy.stream.prime()
-        await self.ready(deadline)
+    def begin(self) -> None:
+        """Let it have its first configuration, now or when it connects."""
+        if not self.proxy.primed:
+            self.proxy.primed = True
+            if self.proxy.stream is not None:
+                self.proxy.stream.prime()
 
     async def ready(self, deadline: float) -> None:
         """Wait until it has connected, has taken everything and nothing of it is still warming."""

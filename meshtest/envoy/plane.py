@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy import decorate, distort, identities, sds
 from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
+from meshtest.envoy.away import Away
 from meshtest.envoy.dump import to_json
 from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, swapped, without_endpoints
 from meshtest.envoy.faults_filter import script, script_path
@@ -40,6 +41,7 @@ class ControlPlane(FaultOperations):
         self.directory = directory
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
+        self._away = Away(self.secrets.keeps_from_starting)
         self._swaps = Swaps(directory)
         self._authorities = Authorities(seed)
         self._identities = identities.Identities(self.secrets, self._authorities)
@@ -93,13 +95,11 @@ class ControlPlane(FaultOperations):
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         begun = time.perf_counter()
         deadline = deadline_of(frame)
-        skipped = set(frame.header.get("skip", ()))
         async with self._updating:
             changed = self._take(frame.header["proxies"], frame.payload)
             self._let_through_later()
             decorated = time.perf_counter()
-            live = {node: found for node, found in changed.items() if node not in skipped}
-            acked = await self._deliver(live, deadline, bystanders=set(self._envoys) - skipped)
+            acked = await self._deliver(changed, deadline, bystanders=set(self._envoys))
         ended = time.perf_counter()
         times = {"decorate": (decorated - begun) * 1e3, "live": (ended - decorated) * 1e3}
         return {"acked": acked, "ms": {key: round(value, 2) for key, value in times.items()}}, b""
@@ -132,15 +132,19 @@ class ControlPlane(FaultOperations):
         return distort.refusable(kind, value) if proxy.poisoned else value
 
     async def _deliver(self, changed: Mapping[str, Changes], deadline: float, *, bystanders: set[str]) -> int:
-        """Bring every change to its Envoy; all of them have finished or failed when this returns."""
+        """Bring every change to its Envoy, unless it is away; all have finished or failed when this returns."""
         for node in changed:
             self.proxies.by_id[node].refusals.clear()
-        await _all(self._bring(node, changes, deadline) for node, changes in changed.items())
-        await _all(self._envoys[node].through_worker(deadline) for node in changed)
+        present = [node for node in changed if node not in self._away]
+        for node in changed.keys() - present:
+            self._envoys[node].begin()
+        await _all(self._away.unless(node, self._bring(node, changed[node], deadline)) for node in present)
+        await _all(self._away.unless(node, self._envoys[node].through_worker(deadline)) for node in present)
         if any(changes.touches("CDS", "LDS") for changes in changed.values()):
             # A drained chain has closed its connections; peers that pooled them shall have noticed.
-            await _all(self._notice(node) for node in bystanders - changed.keys())
-        return len(changed)
+            others = bystanders - changed.keys()
+            await _all(self._away.unless(node, self._notice(node)) for node in others)
+        return len(present)
 
     async def _notice(self, node: str) -> None:
         """Let an Envoy see which connections were closed; one that is paused or gone holds nobody up."""
@@ -154,8 +158,8 @@ class ControlPlane(FaultOperations):
             if proxy.primed:
                 await envoy.bring(changes, deadline)
             else:
-                proxy.primed = True
-                await envoy.start(deadline)
+                envoy.begin()
+                await envoy.ready(deadline)
         except Rejected as exc:
             if proxy.poisoned:  # as it shall
                 proxy.refused += len(exc.refusals)
@@ -196,14 +200,18 @@ class ControlPlane(FaultOperations):
         deadline = deadline_of(frame)
         async with self._updating:
             chosen = frame.header.get("only") or [n for n, p in self.proxies.by_id.items() if p.primed]
-            # One that gets no certificate will not be ready, and is waited for when it is given one.
-            able = [node for node in chosen if node not in self.secrets.withheld]
-            await _all(self._catch_up(node, deadline) for node in able)
+            await _all(self._away.unless(node, self._catch_up(node, deadline)) for node in chosen)
         return {}, b""
 
     async def _catch_up(self, node: str, deadline: float) -> None:
-        await self._envoys[node].ready(deadline)
-        await self._envoys[node].through_worker(deadline)
+        """Bring one what it has missed, and wait until that is live."""
+        proxy, envoy = self.proxies.by_id[node], self._envoys[node]
+        if not await self._identities.delivered(node, deadline):
+            raise RuntimeFailure(f"{node} has not acknowledged its certificate")
+        if proxy.stream is not None:
+            await self._bring(node, proxy.stream.lacking(), deadline)
+        await envoy.ready(deadline)
+        await envoy.through_worker(deadline)
 
     async def _secrets(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """Credentials, over both ways: istiod's configuration asks for them over ADS or at `sds-grpc`."""
@@ -237,6 +245,8 @@ class ControlPlane(FaultOperations):
     async def _admin(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header
         envoy = self._envoys[str(header["proxy"])]
+        if self._away.stands_still(str(header["proxy"])):
+            raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy stands still or has ended")
         asked = envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
         try:
             answer = await asyncio.wait_for(asked, float(header.get("within", _ADMIN_TIMEOUT)))
@@ -258,7 +268,7 @@ class ControlPlane(FaultOperations):
         return {}, json.dumps(dumped).encode()
 
 
-async def _all(work: Iterable[Awaitable[None]]) -> None:
+async def _all(work: Iterable[Awaitable[object]]) -> None:
     """Run everything to its end, then raise what went wrong, refusals first."""
     results = await asyncio.gather(*work, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from meshtest.envoy.ads import Proxies, Proxy
+    from meshtest.envoy.away import Away
     from meshtest.envoy.holding import Holds
     from meshtest.envoy.live import Envoy
     from meshtest.envoy.resources import Changes
@@ -39,6 +40,7 @@ class FaultOperations:
     _holds: Holds
     _envoys: dict[str, Envoy]
     _updating: asyncio.Lock
+    _away: Away
 
     def of_faults(self) -> Mapping[str, Operation]:
         """By the names under which they are asked for."""
@@ -50,6 +52,7 @@ class FaultOperations:
             "poison": self._poison,
             "withhold": self._withhold,
             "told": self._told,
+            "away": self._leave,
             "expect": self._expect,
         }
 
@@ -79,7 +82,7 @@ class FaultOperations:
             if header.get("root"):
                 self._identities.distrust(node)
             limits = distort.Limits.of(header["tls"]) if "tls" in header else context.limits
-        if not await self._identities.delivered(node, deadline):
+        if await self._away.unless(node, self._identities.delivered(node, deadline)) is False:
             raise RuntimeFailure(f"{node} has not acknowledged its new certificate")
         if header.get("reconnect", True):
             async with self._updating:
@@ -184,7 +187,18 @@ class FaultOperations:
         self.secrets.answer_again(nodes)
         for node in nodes & self._envoys.keys():
             if self.proxies.by_id[node].stream is not None:
-                await self._catch_up(node, deadline)
+                await self._away.unless(node, self._catch_up(node, deadline))
+        return {}, b""
+
+    async def _leave(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
+        """Which Envoys stand still or have ended (`proxies`: all of them); those that are back catch up."""
+        deadline = deadline_of(frame)
+        back = self._away.become(frame.header["proxies"])
+        for node in back & self._envoys.keys():
+            async with self._updating:
+                # One that was started again is not connected yet: it asks for everything by itself.
+                if self.proxies.by_id[node].stream is not None:
+                    await self._away.unless(node, self._catch_up(node, deadline))
         return {}, b""
 
     async def _expect(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
@@ -201,6 +215,10 @@ class FaultOperations:
             "held": hold.hits if hold else 0,
             "refused": sum(proxy.refused for proxy in known),
             "withheld": sum(self.secrets.unanswered.get(node, 0) for node in nodes),
-            "connected": [node for node, proxy in self.proxies.by_id.items() if proxy.stream is not None],
+            "connected": [
+                node
+                for node, proxy in self.proxies.by_id.items()
+                if proxy.stream is not None and not self._away.stands_still(node)
+            ],
             "secrets": sorted(self.secrets.watching(sds.IDENTITY)),
         }, b""

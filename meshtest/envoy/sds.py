@@ -82,6 +82,10 @@ class Secrets:
         self.withheld -= nodes
         self._wake(nodes)
 
+    def keeps_from_starting(self, node: str) -> bool:
+        """Whether an Envoy is given nothing and has nothing: no listener of it that needs a certificate opens."""
+        return node in self.withheld and not any(w.acknowledged for w in self._watches if w.node == node)
+
     def watching(self, name: str) -> set[str]:
         """The nodes that have asked for a secret."""
         return {watch.node for watch in self._watches if watch.name == name}

@@ -34,6 +34,12 @@ class Pushes(Protocol):
     def resume(self) -> None:
         """The control plane is back: bring it, and every sidecar, to the present state."""
 
+    def leave_out(self, proxy: str) -> None:
+        """Wait for this sidecar no more: it is about to stand still, or to end."""
+
+    def take_in(self, proxy: str) -> None:
+        """Bring a sidecar that runs again what it has missed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:

@@ -190,8 +190,9 @@ def placement(spec: FaultSpec, model: MeshModel) -> str:
 
 
 def _spots(action: object, pods: Sequence[Pod]) -> tuple[str, ...]:
-    what = "certificates" if isinstance(action, SecretsWithheld) else "pushes"
-    return tuple(f"{what} to {pod.key}" for pod in pods)
+    if isinstance(action, SecretsWithheld):  # as faults of identity, whose certificates would not arrive
+        return tuple(f"TLS of {pod.key}" for pod in pods)
+    return tuple(f"pushes to {pod.key}" for pod in pods)
 
 
 def _between(action: object, pods: Sequence[Pod], *, everybody: bool) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Action, Part
 from meshtest.scenario.fault_control_plane import Outage
 
@@ -84,7 +85,10 @@ class Out:
         channel, within = self.ground.sandbox.control_plane, self.ground.timeouts.push
         found: dict[str, int] = {}
         for node in told(self.ground, [])["connected"]:
-            answer = channel.call("admin", timeout=within, proxy=node, path=_LOST).payload.decode()
+            try:
+                answer = channel.call("admin", timeout=within, proxy=node, path=_LOST).payload.decode()
+            except RuntimeFailure:
+                continue  # another fault has just ended its Envoy
             count = re.search(r": (\d+)$", answer.strip())
             found[node] = int(count[1]) if count else 0
         return found

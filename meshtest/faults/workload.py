@@ -21,6 +21,7 @@ from meshtest.faults.limiting import Limited
 from meshtest.faults.making import faulty
 from meshtest.faults.making import share as share_of
 from meshtest.faults.places import pods_of
+from meshtest.faults.signalling import signal
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.standins import plays
 from meshtest.runtime.base import Action, Part
@@ -152,7 +153,7 @@ class Processes:
         return sum(map(self._crossed, exchanges)) if self._touched else 0
 
     def _signal(self, pod: Pod, action: Action) -> None:
-        self.ground.sandbox.signal(pod.key, self.part, action)
+        signal(self.ground.sandbox, self.ground.pushes, pod, self.part, action)
 
     def _raise_again(self, pod: Pod) -> None:
         self._signal(pod, Action.RESUME if self.kind == "pause" else Action.START)

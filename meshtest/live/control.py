@@ -83,6 +83,8 @@ class ControlPlane:
         self._told = Told()
         self._model: MeshModel | None = None
         self._noted: list[_Push] = []
+        self._away: frozenset[str] = frozenset()
+        """Sidecars that stand still or have ended on purpose."""
         self.outage = ""
         """`down` or `paused` while a fault has it so."""
         self.held = 0
@@ -173,6 +175,7 @@ class ControlPlane:
         A new process knows nothing, so it is told everything; Envoys that still have it are sent no more of it.
         """
         outage, self.outage, self._channel.silent = self.outage, "", ""
+        self._tell_who_is_away()
         noted, self._noted = self._noted, []
         if outage == "paused":
             for push in noted:
@@ -181,6 +184,21 @@ class ControlPlane:
             state = self._told
             self._tell(Told(objects=state.objects, mesh_config=state.mesh_config))
             self._send(_Push(envoys=_envoys(self._model), update=self._tell(state)), no_pods)
+
+    def leave_out(self, proxy: str) -> None:
+        """Wait for this sidecar no more: it is about to stand still, or to end."""
+        self._away |= {proxy}
+        self._tell_who_is_away()
+
+    def take_in(self, proxy: str) -> None:
+        """Bring a sidecar that runs again what it has missed."""
+        self._away -= {proxy}
+        self._tell_who_is_away()
+
+    def _tell_who_is_away(self) -> None:
+        if not self.outage:  # else it is told when it is back
+            within = self._timeouts.push
+            self._channel.call("away", timeout=within + 1, within=within, proxies=sorted(self._away))
 
 
 def _state(model: MeshModel, mesh_config: str | None) -> Told:

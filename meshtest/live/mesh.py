@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from meshtest.errors import ConfigurationRejected, ScenarioError, Unsupported
 from meshtest.faults.base import Ground
+from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import (
     Applications,
@@ -423,7 +424,7 @@ class Mesh:
 
     def signal(self, pod: str, part: Part, action: Action) -> None:
         """Kill, stop, pause, resume or start again one half of a pod."""
-        self._sandbox.signal(find_caller(self._model, pod).key, part, action)
+        signal(self._sandbox, self._control, find_caller(self._model, pod), part, action)
 
     def execute(self, pod: str, argv: Sequence[str], *, timeout: float = 60.0) -> Completed:
         """Run a program of this machine inside a pod's namespaces to its end; seconds."""

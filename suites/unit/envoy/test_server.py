@@ -73,12 +73,6 @@ def test_proxy_that_never_connects_is_named(mesh: Pair) -> None:
     assert mesh.get()[0] == 403
 
 
-def test_skipped_proxy_is_not_waited_for(mesh: Pair) -> None:
-    mesh.bench.stop(mesh.callee)
-    answer = mesh.bench.update((mesh.callee, [mesh.inbound(mesh.rbac("DENY"))]), skip=[mesh.callee.node_id])
-    assert answer["acked"] == 0
-
-
 def test_paused_bystander_holds_nobody_up(mesh: Pair) -> None:
     mesh.bench.signal(mesh.caller, signal.SIGSTOP)
     begun = time.monotonic()
