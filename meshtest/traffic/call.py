@@ -57,8 +57,7 @@ class Call:
 
     async def connect(self, make: Callable[[], P]) -> P:
         """Resolve, connect and shake hands; the trail learns the addresses on the way. Raises Failed."""
-        address = await self.network.address(self.caller, self.request, self.target)
-        self.trail.remote = name_of(address)
-        sock = await self.network.dial(self.caller, address)
+        addresses = await self.network.addresses(self.caller, self.request, self.target)
+        sock = await self.network.reach(self.caller, addresses, self.trail)
         self.trail.local = name_of(sock.getsockname())
         return await wrap(sock, make, Secure.of(self.request, self.target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from meshtest.traffic import tls
@@ -13,12 +14,15 @@ from meshtest.traffic.tls_stream import TlsStream
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from meshtest.traffic.model import Request
     from meshtest.traffic.netns import Namespaces
+    from meshtest.traffic.reply import Trail
     from meshtest.traffic.resolve import Resolver
     from meshtest.traffic.target import Target
+
+    Address = tuple[str, int]
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -30,12 +34,25 @@ class Network:
         self._namespaces = namespaces
         self._resolver = resolver
 
-    async def address(self, caller: str, request: Request, target: Target) -> tuple[str, int]:
-        """Where the request connects to."""
-        host = await self._resolver.resolve(caller, request.address or target.host)
-        return host, target.port
+    async def addresses(self, caller: str, request: Request, target: Target) -> tuple[Address, ...]:
+        """Where the request may connect to, in the order in which the resolver named it."""
+        hosts = await self._resolver.resolve(caller, request.address or target.host)
+        return tuple((host, target.port) for host in hosts)
 
-    async def dial(self, caller: str, address: tuple[str, int]) -> socket.socket:
+    async def reach(self, caller: str, addresses: Sequence[Address], trail: Trail) -> socket.socket:
+        """A TCP connection to the first of the addresses that takes one; raises Failed.
+
+        The trail learns whose turn it is, so that it knows where a connection was lost.
+        """
+        *others, last = addresses
+        for address in others:
+            trail.remote = name_of(address)
+            with contextlib.suppress(Failed):
+                return await self.dial(caller, address)
+        trail.remote = name_of(last)
+        return await self.dial(caller, last)
+
+    async def dial(self, caller: str, address: Address) -> socket.socket:
         """A TCP connection from the pod `caller`; raises Failed."""
         sock = self._namespaces.socket(caller)
         try:
@@ -50,7 +67,7 @@ class Network:
         return sock
 
 
-def name_of(address: tuple[str, int]) -> str:
+def name_of(address: Address) -> str:
     """`ip:port`, as access logs write it."""
     return f"{address[0]}:{address[1]}"
 

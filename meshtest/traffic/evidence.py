@@ -46,6 +46,9 @@ Place = tuple[str, str]
 
 _SLACK = 0.05
 """Seconds by which a line's clock and the driver's may differ (Envoy caches its time for one loop)."""
+_LOOPBACK = "127."
+_INBOUND_PORT = 15006
+"""Outbound, too, Envoy takes for the listener of this port what goes to it, whatever the address."""
 _NOT_SENT = frozenset({"UF", "UH", "NR", "NC", "UO", "DPE"})
 """Envoy's response flags of requests that never left for a pod."""
 _BY_ID = ("http://", "h2c://", "grpc://", "ws://")
@@ -119,8 +122,8 @@ class Pods:
 
     def own(self, caller: str, address: str) -> bool:
         """Whether a pod calls its own address: that stays on its loopback interface, past its sidecar."""
-        pod = self._by_key.get(caller)
-        return pod is not None and _split(address)[0] == pod.ip
+        pod, ip = self._by_key.get(caller), _split(address)[0]
+        return pod is not None and (ip == pod.ip or ip.startswith(_LOOPBACK))
 
     def onward(self, line: Line) -> tuple[Pod, str] | None:
         """The pod whose Envoy took what a line tells of, and on which side it logs it.
@@ -137,7 +140,7 @@ class Pods:
 
     def _takes_outbound(self, pod: Pod, ip: str, port: int) -> bool:
         rules = self._of(pod)
-        if rules is None or pod.key in self._silent or ip in ("", pod.ip) or ip.startswith("127."):
+        if rules is None or pod.key in self._silent or ip in ("", pod.ip) or ip.startswith(_LOOPBACK):
             return False
         if port in rules.include_outbound_ports:
             return True
@@ -212,7 +215,8 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
     among: frozenset[Place] = frozenset()
     caller = pods.caller(exchange)
     if caller is not None:
-        must[caller.key, "outbound"] += 1
+        side = "inbound" if _split(exchange.remote_address)[1] == _INBOUND_PORT else "outbound"
+        must[caller.key, side] += 1
     else:
         among = _among(exchange, pods)
         somewhere = not among and _entry(exchange, pods, must)

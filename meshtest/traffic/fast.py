@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from meshtest.traffic.connect import Secure, name_of, wrap
@@ -13,7 +14,7 @@ from meshtest.traffic.reply import Failed, Trail, cause
 from meshtest.traffic.target import Target, target_of
 
 if TYPE_CHECKING:
-    from meshtest.traffic.connect import Network
+    from meshtest.traffic.connect import Address, Network
     from meshtest.traffic.load import Ended, LoadPlan
     from meshtest.traffic.model import Request
     from meshtest.traffic.reply import Reply
@@ -30,14 +31,19 @@ def suits(request: Request) -> bool:
 class _Kind:
     """One of the requests that a load sends in turn, and where it goes."""
 
-    __slots__ = ("address", "key", "request", "secure", "template")
+    __slots__ = ("addresses", "key", "request", "secure", "template")
 
-    def __init__(self, request: Request, target: Target, address: tuple[str, int]) -> None:
+    def __init__(self, request: Request, target: Target, addresses: tuple[Address, ...]) -> None:
         self.request = request
         self.template = Template(request, target)
         self.secure = Secure.of(request, target)
-        self.address = address
-        self.key = (address, request.tls, request.protocol, self.secure.name if self.secure else None)
+        self.addresses = deque(addresses)
+        self.key = (addresses, request.tls, request.protocol, self.secure.name if self.secure else None)
+
+    def turn(self) -> tuple[Address, ...]:
+        """The addresses for the next connection: one after the other is the first, as if resolved anew."""
+        self.addresses.rotate(-1)
+        return tuple(self.addresses)
 
 
 class FastSender:
@@ -57,7 +63,7 @@ class FastSender:
         kinds = []
         for request in plan.requests:
             target = target_of(request)
-            kinds.append(_Kind(request, target, await network.address(plan.caller, request, target)))
+            kinds.append(_Kind(request, target, await network.addresses(plan.caller, request, target)))
         return cls(network, plan, kinds)
 
     def launch(self, index: int, ended: Ended) -> None:
@@ -79,11 +85,10 @@ class FastSender:
 
     async def _connect(self, kind: _Kind, index: int, ended: Ended) -> None:
         trail = Trail()
-        trail.remote = name_of(kind.address)
         deadline = self._loop.time() + kind.request.timeout
         try:
             async with asyncio.timeout_at(deadline):
-                sock = await self._network.dial(self._plan.caller, kind.address)
+                sock = await self._network.reach(self._plan.caller, kind.turn(), trail)
                 trail.local = name_of(sock.getsockname())
                 connection = await wrap(sock, lambda: Http1Connection(trail.remote), kind.secure)
         except Failed as exc:

@@ -30,12 +30,12 @@ class Resolver:
         host, _, port = (server or "").partition(":")
         self._server = (host, int(port or 53)) if host else None
 
-    async def resolve(self, caller: str, host: str) -> str:
-        """The IPv4 address of `host` as the pod `caller` sees it; raises Failed(UNRESOLVED)."""
+    async def resolve(self, caller: str, host: str) -> list[str]:
+        """The IPv4 addresses of `host` as the pod `caller` sees it, at least one; raises Failed(UNRESOLVED)."""
         if is_address(host):
-            return host
+            return [host]
         if host.lower().rstrip(".") == "localhost":
-            return "127.0.0.1"
+            return ["127.0.0.1"]
         if self._server is None:
             raise Failed(Outcome.UNRESOLVED, f"{host}: no resolver")
         with self._namespaces.socket(caller, socket.SOCK_DGRAM) as sock:
@@ -43,7 +43,7 @@ class Resolver:
                 sock.connect(self._server)
                 for name in candidates(host, caller.partition("/")[0]):
                     found = await _lookup(sock, name)
-                    if found is not None:
+                    if found:
                         return found
             except OSError as exc:
                 raise Failed(Outcome.UNRESOLVED, f"{host}: resolver: {cause(exc)}") from exc
@@ -70,24 +70,24 @@ def candidates(host: str, namespace: str) -> Iterator[str]:
     yield from [absolute, *searched] if host.count(".") >= _NDOTS else [*searched, absolute]
 
 
-async def _lookup(sock: socket.socket, name: str) -> str | None:
+async def _lookup(sock: socket.socket, name: str) -> list[str]:
     for _ in range(_LONGEST_CHAIN):
-        address, alias = await _ask(sock, name)
-        if address is not None or alias is None:
-            return address
+        addresses, alias = await _ask(sock, name)
+        if addresses or alias is None:
+            return addresses
         name = alias
-    return None
+    return []
 
 
-async def _ask(sock: socket.socket, name: str) -> tuple[str | None, str | None]:
-    """An address, or the last CNAME that was named without one."""
+async def _ask(sock: socket.socket, name: str) -> tuple[list[str], str | None]:
+    """Addresses, or the last CNAME that was named without any."""
     from dnslib import QTYPE, DNSError, DNSRecord  # noqa: PLC0415 - only where names are resolved
 
     try:
         query = DNSRecord.question(name)
         packet = query.pack()
     except (DNSError, UnicodeError):  # not a DNS name at all
-        return None, None
+        return [], None
     loop = asyncio.get_running_loop()
     for _ in range(_TRIES):
         await loop.sock_sendall(sock, packet)
@@ -100,5 +100,5 @@ async def _ask(sock: socket.socket, name: str) -> tuple[str | None, str | None]:
             continue
         addresses = [str(record.rdata) for record in answer.rr if record.rtype == QTYPE.A]
         aliases = [str(record.rdata) for record in answer.rr if record.rtype == QTYPE.CNAME]
-        return addresses[0] if addresses else None, aliases[-1] if aliases else None
+        return addresses, aliases[-1] if aliases else None
     raise Failed(Outcome.UNRESOLVED, f"{name.rstrip('.')}: the resolver did not answer")

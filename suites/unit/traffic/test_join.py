@@ -272,10 +272,19 @@ def test_what_never_connected_has_no_lines(outcome: Outcome) -> None:
     assert joined(exchange(outcome=outcome, local_address="")).complete
 
 
+def test_what_goes_to_the_inbound_listener_is_logged_there() -> None:
+    one = exchange(outcome=Outcome.RESET, remote_address="10.244.0.2:15006")
+    refused = line(A, "inbound", name=None, downstream_direct_remote="10.244.0.1:40000", upstream=None)
+    assert joined(one, refused).complete
+    assert not joined(one).complete
+
+
 def test_connections_that_are_not_intercepted_leave_no_line() -> None:
     caller = pod("a", A.ip, excludeOutboundPorts="9080")
     log = AccessLog()
     assert join([exchange(caller=caller)], log, [caller], timeout=0.01)[0].complete
+    for own in (A.ip, "127.0.0.1"):
+        assert join([exchange(remote_address=f"{own}:8080")], log, [A], timeout=0.01)[0].complete
 
 
 def test_a_pod_whose_sidecar_was_killed_is_not_waited_for() -> None:

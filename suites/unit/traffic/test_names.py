@@ -11,6 +11,7 @@ import pytest
 from dnslib import CNAME, QTYPE, RCODE, RR, A, DNSRecord
 
 from meshtest.errors import ScenarioError
+from meshtest.traffic.client import Traffic
 from meshtest.traffic.model import Outcome, Protocol, Request
 from meshtest.traffic.netns import Namespaces, UnknownCaller
 from meshtest.traffic.resolve import candidates
@@ -26,6 +27,7 @@ ZONE = {
     "reviews.default.svc.cluster.local.": "127.0.0.1",
     "alias.default.svc.cluster.local.": "CNAME outside.example.",
     "outside.example.": "127.0.0.1",
+    "several.default.svc.cluster.local.": "127.0.0.1 127.0.0.2 127.0.0.3",
 }
 
 
@@ -55,7 +57,8 @@ class Dns:
             elif found.startswith("CNAME "):
                 reply.add_answer(RR(name, QTYPE.CNAME, rdata=CNAME(found[6:])))
             else:
-                reply.add_answer(RR(name, QTYPE.A, rdata=A(found)))
+                for address in found.split():
+                    reply.add_answer(RR(name, QTYPE.A, rdata=A(address)))
             self.sock.sendto(reply.pack(), client)
 
     def close(self) -> None:
@@ -96,6 +99,24 @@ def test_a_name_is_tried_with_the_search_domains_of_the_callers_namespace(
 def test_a_cname_is_followed(resolving: TrafficDriver) -> None:
     one = resolving.request("default/a", Request(url="tcp://alias:1", protocol=Protocol.TCP))
     assert one.outcome is Outcome.REFUSED
+
+
+def test_of_several_addresses_the_next_is_tried_where_nobody_listens(resolving: TrafficDriver) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as server:
+        port = server.getsockname()[1]
+        request = Request(url=f"tcp://several:{port}", protocol=Protocol.TCP, timeout=0.1)
+        assert resolving.request("default/a", request).remote_address == f"127.0.0.2:{port}"
+    one = resolving.request("default/a", request)
+    assert (one.outcome, one.remote_address) == (Outcome.REFUSED, f"127.0.0.3:{port}")
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_the_connections_of_a_load_go_to_all_addresses(resolving: TrafficDriver, reuse: bool) -> None:  # noqa: FBT001
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 - in front of several loopback addresses
+        port = server.getsockname()[1]
+        request = Request(url=f"http://several:{port}", timeout=0.1, reuse=reuse)
+        ended = resolving.send(Traffic(caller="default/a", requests=[request], count=6, concurrency=3))
+        assert {one.remote_address for one in ended} == {f"127.0.0.{last}:{port}" for last in (1, 2, 3)}
 
 
 def test_an_address_given_needs_no_name(dns: Dns, resolving: TrafficDriver) -> None:
