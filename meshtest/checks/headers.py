@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from meshtest.traffic.model import BackendRequest, Exchange
 
 LONGEST = 60
+_PARTS = ("method", "path", "host", "protocol", "body")
+_OPTIONAL_PARTS = ("sni", "alpn", "client_certificate", "proxy_protocol")
+"""What not every request has: an empty one is absent."""
 
 
 def headers(spec: Headers, evidence: Evidence) -> Judgement:
@@ -59,16 +62,12 @@ def request_headers(spec: RequestHeaders, evidence: Evidence) -> Judgement:
 
 def received(spec: Received, evidence: Evidence) -> Judgement:
     """Every application that answered received such a request."""
-    matches = {
-        name: match
-        for name in ("method", "path", "host", "protocol", "body")
-        if (match := getattr(spec, name)) is not None
-    }
+    matches = {name: match for name in _PARTS if (match := getattr(spec, name)) is not None}
 
     def of(exchange: Exchange) -> Finding:
         if exchange.backend is None:
             return not_received(exchange)
-        return compare(matches, {name: [_part(exchange.backend.request, name)] for name in matches})
+        return compare(matches, {name: _part(exchange.backend.request, name) for name in matches})
 
     return every(wanted(matches), [(each, of(each)) for each in evidence.exchanges])
 
@@ -97,9 +96,10 @@ def _values(pairs: Sequence[tuple[str, str]], name: str) -> list[str]:
     return [value for key, value in pairs if key.lower() == name]
 
 
-def _part(request: BackendRequest, name: str) -> str:
+def _part(request: BackendRequest, name: str) -> list[str]:
     value = getattr(request, name)
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return [text] if text or name in _PARTS else []
 
 
 def _shown(values: Sequence[str]) -> str:

@@ -74,8 +74,18 @@ class ControlPlane(FaultOperations):
                 envoy.close()
         for told in frame.header.get("proxies", ()):
             self._meet(told)
+        self._furnish(frame.header)
         self.proxies.arrived.notify()
         return {"proxies": len(self.proxies.by_id), "root": self._authorities.mesh.root}, b""
+
+    def _furnish(self, header: Mapping[str, Any]) -> None:
+        """Put files on the proxies' disks: everybody's, and their own."""
+        disk = self.secrets.disk
+        news = [disk.put(str(told["id"]), told.get("files") or {}) for told in header.get("proxies", ())]
+        if "files" in header:
+            news += [disk.put(sds.EVERYBODY, header["files"]), disk.trust(str(header.get("roots", "")))]
+        if any(news):
+            self.secrets.read_again()
 
     def _meet(self, told: Mapping[str, Any]) -> None:
         """Take in a proxy, new or known; a certificate is made when its identity is new."""

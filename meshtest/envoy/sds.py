@@ -15,8 +15,8 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
-from meshtest.envoy import secret_files
 from meshtest.envoy.resources import TYPE_URLS, Resource
+from meshtest.envoy.secret_files import PREFIXES, Disk
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 IDENTITY = "default"
 ROOT = "ROOTCA"
-ROOT_SUFFIX = "-cacert"
 EVERYBODY = "*"
+ROOT_SUFFIX = "-cacert"
 
 
 @dataclass(slots=True)
@@ -44,6 +44,8 @@ class Secrets:
     """All secrets, by node id (or everybody) and name, and who watches them."""
 
     by_name: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    disk: Disk = field(default_factory=Disk)
+    """Where secrets are found that are files."""
     signal: Signal = field(default_factory=Signal)
     expected: set[str] = field(default_factory=set)
     """Nodes that will ask, though they have not yet: their streams to an earlier control plane have ended."""
@@ -52,18 +54,30 @@ class Secrets:
     unanswered: dict[str, int] = field(default_factory=dict)
     """How many answers each of these did not get."""
     _watches: list[_Watch] = field(default_factory=list)
+    _read: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    """What was read from files."""
 
     def find(self, node: str, name: str) -> Resource | None:
         """A proxy's own secret, else everybody's, else the files that it names."""
         found = self.by_name.get((node, name)) or self.by_name.get((EVERYBODY, name))
-        if found is None and (pem := secret_files.read(name)) is not None:
-            value = (
-                root_secret(name, pem["ca"])
-                if "ca" in pem
-                else identity_secret(name, pem["cert"], pem["key"])
-            )
-            found = self.by_name[EVERYBODY, name] = Resource.of(value, value)
+        return found or self._read.get((node, name)) or self._from_disk(node, name)
+
+    def _from_disk(self, node: str, name: str) -> Resource | None:
+        pem = self.disk.read(node, name)
+        if pem is None:
+            return None
+        value = (
+            root_secret(name, pem["ca"]) if "ca" in pem else identity_secret(name, pem["cert"], pem["key"])
+        )
+        found = self._read[node, name] = Resource.of(value, value)
         return found
+
+    def read_again(self) -> None:
+        """Other files stand on the proxies' disks: whoever watches one that changed is sent it."""
+        self._read.clear()
+        for watch in self._watches:
+            if watch.name.startswith(PREFIXES):
+                watch.wanted.set()
 
     def put(self, node: str, name: str, secret: bytes) -> None:
         """Set a secret and send it to whoever watches it."""
@@ -120,7 +134,7 @@ class Secrets:
         watch = _Watch(first.node.id, first.resource_names[0], asyncio.Event())
         watch.wanted.set()
         self._watches.append(watch)
-        reading = asyncio.create_task(self._read(requests, watch))
+        reading = asyncio.create_task(self._listen(requests, watch))
         try:
             async for response in self._responses(watch, reading):
                 yield response
@@ -147,7 +161,7 @@ class Secrets:
                 response.resources.add(type_url=TYPE_URLS["SDS"], value=secret.value)
                 yield response
 
-    async def _read(self, requests: AsyncIterator[discovery_pb2.DiscoveryRequest], watch: _Watch) -> None:
+    async def _listen(self, requests: AsyncIterator[discovery_pb2.DiscoveryRequest], watch: _Watch) -> None:
         try:
             async for request in requests:
                 secret = self.find(watch.node, watch.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
+from meshtest.live.external import Externals
 from meshtest.mesh import standins
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
@@ -40,6 +41,8 @@ class Applications:
     """Container images that run instead of stand-ins: workload or `*` -> image (docker runtime)."""
     key_set: Callable[[], str] = str
     """Makes the JWKS that stand-ins serve which play a server of keys."""
+    external: Externals = field(default_factory=lambda: Externals({}))
+    """Hosts outside the mesh."""
 
 
 def sandbox_plan(
@@ -189,6 +192,12 @@ def _standin(
 ) -> dict[str, Any]:
     called = _lookup(applications.calls, model, pod) or ()
     part = standins.plays(pod)
+    outside = pod.workload in applications.external.hosts and not pod.namespace
+    listened: Sequence[Mapping[str, Any]] = (
+        applications.external.ports(pod.workload)
+        if outside
+        else [{"port": port, "protocol": protocol} for port, protocol in ports]
+    )
     return {
         "plays": part,
         "keySet": applications.key_set() if part == standins.KEY_SET else "",
@@ -197,8 +206,8 @@ def _standin(
         "namespace": pod.namespace,
         "pod": pod.name,
         "ip": pod.ip,
-        "identity": pod.identity,
-        "ports": [{"port": port, "protocol": protocol} for port, protocol in ports],
+        "identity": "" if outside else pod.identity,
+        "ports": listened,
         "calls": [{"url": call_url(model, pod.namespace, name)} for name in called],
     }
 

@@ -54,6 +54,16 @@ def no_pods() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedDisk:
+    """What every proxy finds on its disk besides what is there."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path -> text."""
+    roots: str = ""
+    """PEM of authorities that its system trusts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What the engine was last told."""
 
@@ -76,8 +86,11 @@ class _Push:
 class ControlPlane:
     """The engine and the server of one mesh, and the state they were last told of."""
 
-    def __init__(self, engine: Engine, channel: Channel, timeouts: Timeouts) -> None:
+    def __init__(
+        self, engine: Engine, channel: Channel, timeouts: Timeouts, disk: SharedDisk | None = None
+    ) -> None:
         self._engine = engine
+        self._disk = disk or SharedDisk()
         self._channel = channel
         self._timeouts = timeouts
         self._told = Told()
@@ -151,7 +164,14 @@ class ControlPlane:
         return details
 
     def _send(self, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
-        self._channel.call("proxies", timeout=self._timeouts.push, remove=push.anew, proxies=push.envoys)
+        self._channel.call(
+            "proxies",
+            timeout=self._timeouts.push,
+            remove=push.anew,
+            proxies=push.envoys,
+            files=dict(self._disk.files),
+            roots=self._disk.roots,
+        )
         ticket = self._channel.start("update", push.update.payload, **push.update.header)
         start_pods()
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from meshtest.errors import ConfigurationRejected, ScenarioError, Unsupported
+from meshtest.errors import ConfigurationRejected, ScenarioError, Unsupported, nearest
 from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
@@ -26,8 +26,9 @@ from meshtest.live.assembly import (
     pod_plan,
     sandbox_plan,
 )
-from meshtest.live.control import ControlPlane, Notice, Pushed, analysis
+from meshtest.live.control import ControlPlane, Notice, Pushed, SharedDisk, analysis
 from meshtest.live.decisions import told
+from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.requests import find_caller, from_outside, plain_request, token_of
 from meshtest.live.sending import Pace, Sender
@@ -36,6 +37,7 @@ from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import identity, load
 from meshtest.mesh.outside import OUTSIDE
 from meshtest.runtime.base import PodPlan
+from meshtest.scenario.external import external_hosts
 from meshtest.traffic.history import AccessLog
 from meshtest.traffic.model import History
 from meshtest.waiting import Timeouts
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshtest.istiod.engine import Engine
+    from meshtest.live.external import Credentials
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
     from meshtest.scenario.faults import FaultSpec
@@ -114,6 +117,7 @@ class Mesh:
         commands: Mapping[str, Sequence[str]] | None = None,
         calls: Mapping[str, Sequence[str]] | None = None,
         images: Mapping[str, ImageSpec | str] | None = None,
+        external: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
         """Start the mesh that manifests describe; returns when every sidecar has its configuration.
@@ -126,12 +130,19 @@ class Mesh:
             calls: workload or service -> what its stand-in calls for each request.
             images: workload or `*` -> container image that runs instead of the stand-in service, or `manifest` for
                 the one that its manifest names (docker runtime).
+            external: hosts outside the mesh, by name, in the words of `external:` of scenarios: `[80/HTTP, 443/HTTPS]`,
+                or a mapping with `ports`, `names`, `addresses`, `tls`, `files`, `secrets`.
             options: further fields of MeshOptions (`seed`, `engine_env`, `allow_unsupported`, `timeouts`).
         """
         chosen = MeshOptions(
             runtime=runtime,
             mesh_config=mesh_config,
-            applications=Applications(calls=calls or {}, commands=commands or {}, images=image_specs(images)),
+            applications=Applications(
+                calls=calls or {},
+                commands=commands or {},
+                images=image_specs(images),
+                external=Externals(external_hosts(external)),
+            ),
             **options,
         )
         return cls(load(sources, allow_unsupported=chosen.allow_unsupported), chosen)
@@ -146,7 +157,9 @@ class Mesh:
         self._model = self._build()
         sandbox = self._start_sandbox(self._model)
         self._sandbox = sandbox
-        self._control = ControlPlane(engine, sandbox.control_plane, self.options.timeouts)
+        external = self.options.applications.external
+        disk = SharedDisk(files=external.files(), roots=external.public_root)
+        self._control = ControlPlane(engine, sandbox.control_plane, self.options.timeouts, disk)
         pushed = self._control.change(
             self._model, self._mesh_config, lambda: sandbox.ready(self.options.timeouts.start)
         )
@@ -202,6 +215,17 @@ class Mesh:
         """Everything the manifests say, as values."""
         return self._model
 
+    def external(self, host: str) -> Credentials:
+        """What a host outside lets others have: its `ca`, and a `client_certificate` with its `client_key`, as PEM."""
+        found = self.options.applications.external
+        if host not in found.hosts:
+            raise ScenarioError(
+                f"no host {host!r} outside the mesh",
+                expected=" or ".join(found.hosts) or "one of `external`",
+                nearest=nearest(host, found.hosts),
+            )
+        return found.credentials(host)
+
     # -- policies --------------------------------------------------------------------------------------------
 
     def apply(self, *sources: str | Path | Manifest) -> Pushed:
@@ -250,9 +274,13 @@ class Mesh:
     def _build(
         self, applied: Objects | None = None, base: Objects | None = None, previous: MeshModel | None = None
     ) -> MeshModel:
-        manifests = [*{**(self._base if base is None else base), **(applied or {})}.values()]
+        external = self.options.applications.external
+        given = _by_identity(external.secrets())
+        manifests = [*{**given, **(self._base if base is None else base), **(applied or {})}.values()]
         options = BuildOptions(
-            allow_unsupported=self.options.allow_unsupported, pod_network=self._pod_network
+            allow_unsupported=self.options.allow_unsupported,
+            pod_network=self._pod_network,
+            external=external.hosts,
         )
         made = self._deployments.of(manifests)
         return build_model(manifests, made=made, previous=previous, options=options)

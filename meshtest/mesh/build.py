@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ManifestError
 from meshtest.mesh import addresses, network, objects
 from meshtest.mesh.endpoints import mirrored, slices_of
+from meshtest.mesh.external import external_pods, external_zone
 from meshtest.mesh.fields import fields_of
 from meshtest.mesh.gateway_api import check_classes
 from meshtest.mesh.gateways import usual_gateways
@@ -32,6 +33,7 @@ from meshtest.mesh.topology import nodes_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from meshtest.mesh.external import ExternalHost
     from meshtest.mesh.model import Manifest, Pod, Service
     from meshtest.mesh.topology import Node
 
@@ -52,6 +54,8 @@ class BuildOptions:
     """Whether the gateways of a usual installation run where a Gateway selects them."""
     pod_network: str = addresses.POD_NETWORK
     """The first two numbers of the pods' addresses."""
+    external: Mapping[str, ExternalHost] = field(default_factory=dict)
+    """Hosts outside the mesh, by name."""
     not_ready: Collection[str] = ()
     """Pods that fail their readiness probe, as `namespace/name`."""
 
@@ -90,14 +94,15 @@ def build_model(
         [*_cluster(acted_on, pods, nodes, options), *_objects(acted_on, services, pods, nodes), *slices],
         previous.created if previous else {},
     )
+    external = external_pods(options.external, previous, pod_network=options.pod_network)
     behind = network.by_service(body for body in held if body["kind"] == "EndpointSlice")
     return MeshModel(
         manifests=every,
-        pods=pods,
+        pods=[*pods, *external],
         services=list(services.values()),
         objects=held,
         cluster_ips=network.cluster_ips(services.values(), behind, [node.ip for node in nodes.values()]),
-        zone=network.zone(services.values(), behind),
+        zone={**network.zone(services.values(), behind), **external_zone(options.external, external)},
         passed_over=kinds.passed_over,
         unsupported=kinds.unsupported,
         trust_domain=options.trust_domain,

@@ -53,7 +53,7 @@ def entry(exchange: Exchange | Mapping[str, Any]) -> ExchangeEntry:
         "started": one.started,
         "latency": one.latency,
         "late": one.sent_late,
-        "backend": f"{backend.namespace}/{backend.workload}" if backend else "",
+        "backend": f"{backend.namespace}/{backend.workload}".removeprefix("/") if backend else "",
         "pod": backend.pod if backend else "",
         "attempts": one.attempts,
         "faults": list(one.faults),

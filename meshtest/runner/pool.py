@@ -16,12 +16,14 @@ from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsuppor
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import Applications, image_specs
 from meshtest.live.control import analysis, refused
+from meshtest.live.external import Externals
 from meshtest.live.mesh import Mesh, MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
 from meshtest.runtime.base import Capability
+from meshtest.scenario.external import external_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -130,7 +132,7 @@ class MeshPool:
     def model(self, scenario: Scenario) -> MeshModel:
         """What the mesh of a scenario is with its own policies."""
         manifests = merge(self.manifests(paths_of(scenario)), scenario.policies)
-        options = BuildOptions(allow_unsupported=self.options.allow_unsupported)
+        options = BuildOptions(allow_unsupported=self.options.allow_unsupported, external=scenario.external)
         return build_model(manifests, made=self.deployed(manifests), options=options)
 
     def deployed(self, manifests: Sequence[Manifest]) -> Sequence[Manifest]:
@@ -172,7 +174,12 @@ class MeshPool:
 
     def mesh(self, scenario: Scenario, runtime: str) -> Mesh:
         """The running mesh of a scenario's manifests, started if it is not there."""
-        applications = Applications(calls=scenario.calls, commands=scenario.commands, images=scenario.images)
+        applications = Applications(
+            calls=scenario.calls,
+            commands=scenario.commands,
+            images=scenario.images,
+            external=Externals(scenario.external),
+        )
         return self._mesh(paths_of(scenario), applications, runtime, {})
 
     def mesh_for_test(
@@ -184,6 +191,7 @@ class MeshPool:
         calls: Mapping[str, Sequence[str]] | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
         images: Mapping[str, ImageSpec | str] | None = None,
+        external: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
@@ -192,7 +200,12 @@ class MeshPool:
             path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path)
             for one in manifests
         ]
-        applications = Applications(calls=calls or {}, commands=commands or {}, images=image_specs(images))
+        applications = Applications(
+            calls=calls or {},
+            commands=commands or {},
+            images=image_specs(images),
+            external=Externals(external_hosts(external)),
+        )
         mesh = self._mesh(paths, applications, runtime, options)
         try:
             mesh.replace()
@@ -205,7 +218,13 @@ class MeshPool:
         self, paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
     ) -> Mesh:
         shape = json.dumps(
-            [_plain(applications.calls), _plain(applications.commands), applications.images, options],
+            [
+                _plain(applications.calls),
+                _plain(applications.commands),
+                applications.images,
+                applications.external.hosts,
+                options,
+            ],
             sort_keys=True,
             default=str,
         )
@@ -280,7 +299,7 @@ def _beside(folder: Path, root: Path, path: Path) -> Path:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    known = ("calls", "commands", "images", "mesh_config", "engine_env")
+    known = ("calls", "commands", "images", "external", "mesh_config", "engine_env")
     for name in options:
         if name not in known:
             raise ScenarioError(

@@ -56,6 +56,10 @@ class Received:
     host: TextMatch | None = None
     protocol: TextMatch | None = None
     body: TextMatch | None = None
+    sni: TextMatch | None = None
+    alpn: TextMatch | None = None
+    client_certificate: TextMatch | None = None
+    proxy_protocol: TextMatch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +117,15 @@ CHECKS: Mapping[str, Shape[Any]] = {
     ),
     "requestHeaders": wrapped(RequestHeaders, "headers", header_matches()),
     "received": record(
-        Received, {name: key(name, text_match()) for name in ("method", "path", "host", "protocol", "body")}
+        Received,
+        {
+            **{
+                name: key(name, text_match())
+                for name in ("method", "path", "host", "protocol", "body", "sni", "alpn")
+            },
+            "clientCertificate": key("client_certificate", text_match()),
+            "proxyProtocol": key("proxy_protocol", text_match()),
+        },
     ),
     "call": CALL,
 }

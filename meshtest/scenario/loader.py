@@ -16,6 +16,7 @@ from meshtest.mesh.yaml_source import documents
 from meshtest.scenario import matrix
 from meshtest.scenario.consistency import check_consistency
 from meshtest.scenario.expect import EXPECT, EXPECT_FAILURE
+from meshtest.scenario.external import EXTERNAL
 from meshtest.scenario.faults import FAULT
 from meshtest.scenario.fields import Fields, Key, Shape, Spot, key, list_of, mapping_of, shown, take_keys
 from meshtest.scenario.images import IMAGES
@@ -47,6 +48,7 @@ SPEC: dict[str, Key] = {
     ),
     "commands": key("commands", mapping_of(ARGV, what="workloads and their commands")),
     "images": key("images", IMAGES),
+    "external": key("external", EXTERNAL),
     "traffic": key("traffic", list_of(TRAFFIC), required=True),
     "faults": key("faults", list_of(FAULT, one=False, empty=True)),
     "expect": key("expect", EXPECT, required=True),

@@ -1,6 +1,6 @@
 """What a scenario is, once it is read: plain values, nothing resolved against a mesh yet.
 
-Scenario ── manifests, policies, mesh_config, calls, commands, images the mesh under test
+Scenario ── manifests, policies, mesh_config, calls, commands, images, external   the mesh under test
          ── traffic                                               what is sent
          ── faults                                                what goes wrong meanwhile
          ── expect                                                what must hold
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshtest.errors import Location
+    from meshtest.mesh.external import ExternalHost
     from meshtest.mesh.model import Manifest
     from meshtest.scenario.expect import CheckSpec, ExpectFailure
     from meshtest.scenario.faults import FaultSpec
@@ -55,6 +56,8 @@ class Scenario:
     """`namespace/workload` -> the command that runs in place of the stand-in."""
     images: Mapping[str, ImageSpec] = field(default_factory=dict)
     """Workload (or `*`) -> the container image that runs in place of the stand-in; the docker runtime only."""
+    external: Mapping[str, ExternalHost] = field(default_factory=dict)
+    """Hosts outside the mesh, by name."""
     faults: tuple[FaultSpec, ...] = ()
     seed: int | None = None
     expect_failure: ExpectFailure | None = None

@@ -1,7 +1,8 @@
 """What a stand-in is told when it starts: who it is, what it plays, where it listens, whom it calls.
 
 {"workload", "namespace", "pod", "ip", "identity", "plays", "keySet", "allowServiceAccounts",
- "ports": [{"port", "protocol", "certificate", "key", "ca", "requireClientCertificate", "alpn"}],
+ "ports": [{"port", "protocol", "certificate", "key", "ca", "requireClientCertificate", "alpn",
+            "proxyProtocol"}],
  "calls": [{"url", "required"}],
  "ready_fd"}
 """
@@ -56,6 +57,8 @@ class ListenPort:
     """PEM; client certificates are asked for only when it is given, and verified against it."""
     require_client_certificate: bool = False
     alpn: tuple[str, ...] = ("h2", "http/1.1")
+    proxy_protocol: bool = False
+    """Whether connections must begin with the PROXY protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,4 +120,5 @@ def _port(data: Mapping[str, Any]) -> ListenPort:
         ca=str(data.get("ca") or ""),
         require_client_certificate=bool(data.get("requireClientCertificate", False)),
         alpn=tuple(data.get("alpn", ("h2", "http/1.1"))),
+        proxy_protocol=bool(data.get("proxyProtocol", False)),
     )

@@ -131,7 +131,14 @@ def _factory(service: Service, port: ListenPort) -> Factory:
         Speaks.TLS: any_tls,
         Speaks.HTTPS: _TlsFactory(service, port, partial(Sniff, service, http)),
     }
-    return factories[port.speaks]
+    factory = factories[port.speaks]
+    return partial(_after_proxy_header, service, factory) if port.proxy_protocol else factory
+
+
+def _after_proxy_header(service: Service, inside: Factory) -> asyncio.Protocol:
+    from meshtest.standin.proxy_protocol import ProxyHeader  # noqa: PLC0415 - only where it is expected
+
+    return ProxyHeader(service, inside)
 
 
 def _http2(service: Service) -> asyncio.Protocol:

@@ -4,9 +4,9 @@
                              │ (at once, or after delays and calls to others)
 
 A description is one JSON object: `workload`, `namespace`, `pod`, `identity`, `peer` (address), `port`; of
-TLS `sni`, `alpn`, `tlsVersion`, `clientCertificate`; of the request `method`, `path`, `host`, `protocol`,
-`headers`, `peerIdentity`, `attempt`, `body` (base64) and `bodySize` if it has one; `calls` if it calls
-others.
+TLS `sni`, `alpn`, `tlsVersion`, `clientCertificate`; `proxyProtocol` (`version`, `source`, `destination`);
+of the request `method`, `path`, `host`, `protocol`, `headers`, `peerIdentity`, `attempt`, `body` (base64)
+and `bodySize` if it has one; `calls` if it calls others.
 
 From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}`, GET
 /_meshtest/received what was noted, and POST /_meshtest/reset forgets both.
@@ -65,6 +65,8 @@ class Service:
         self._identities: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.transports: set[asyncio.Transport] = set()
+        self.proxied: dict[tuple[str, int], dict[str, Any]] = {}
+        """What the PROXY protocol said of a connection whose application has not begun to talk; by its peer."""
         self.total = 0
         self.paths: dict[str, int] = {}
         self.notes: deque[Mapping[str, Any]] = deque(maxlen=_NOTES)
@@ -102,6 +104,8 @@ class Service:
             "port": port,
         }
         facts.update(_tls_facts(transport.get_extra_info(TLS_FACTS)))
+        if (proxied := self.proxied.pop(peer, None)) is not None:
+            facts["proxyProtocol"] = proxied
         prefix = self._encode(facts)[:-1] + ","
         local = peer[0] == "127.0.0.1"
         return Connection(peer=facts["peer"], port=port, local=local, prefix=prefix, facts=facts)

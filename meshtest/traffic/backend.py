@@ -86,6 +86,8 @@ def _stand_in(found: Mapping[str, Any]) -> BackendReply:
             body=_base64(get("body")),
             sni=str(get("sni") or ""),
             alpn=str(get("alpn") or ""),
+            client_certificate=_certificate(get("clientCertificate") or {}),
+            proxy_protocol=str((get("proxyProtocol") or {}).get("version", "")),
         ),
         peer_identity=str(get("peerIdentity") or ""),
         attempt=int(get("attempt") or 1),
@@ -141,10 +143,16 @@ def _istio_echo(text: str) -> BackendReply | None:
             headers=lower,
             sni=fields.get("Sni", ""),
             alpn=fields.get("Alpn", ""),
+            client_certificate=fields.get("ClientCertSubject", ""),
+            proxy_protocol=fields.get("ProxyProtocol", ""),
         ),
         peer_identity=_peer(lower),
         attempt=_attempt(lower),
     )
+
+
+def _certificate(told: Mapping[str, Any]) -> str:
+    return ",".join(filter(None, (told.get("subject"), *(told.get("san") or ()))))
 
 
 def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -136,6 +136,10 @@ class BackendRequest:
     body: bytes = b""
     sni: str = ""
     alpn: str = ""
+    client_certificate: str = ""
+    """Subject and names of the certificate that a client showed the application itself, past any sidecar."""
+    proxy_protocol: str = ""
+    """The version of the PROXY protocol that the connection began with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,8 @@ class DockerSandbox:
         self._pods: dict[str, DockerPod] = {}
         self._own: dict[str, OwnProcess] = {}
         self._addresses: dict[str, str] = {}
+        self._led: dict[str, Any] = {}
+        """Addresses outside the pods' network -> port -> where they really lead."""
         self._gone: set[str] = set()
         """Addresses of pods that were removed."""
         self._lock = threading.Lock()
@@ -89,11 +91,9 @@ class DockerSandbox:
         self._names.set_zone(spec.network_to_json(self._network)["zone"])
 
     def _start_pods(self, plans: Sequence[PodPlan]) -> list[tuple[str, Future[None]]]:
+        placed = [self._placed(plan) for plan in plans]
         ips = self._cluster_ips(self._network)
-        made = [
-            DockerPod(self._daemon, self._shape, self._inits, self._placed(plan), self._note)
-            for plan in plans
-        ]
+        made = [DockerPod(self._daemon, self._shape, self._inits, plan, self._note) for plan in placed]
         self._pods.update({pod.key: pod for pod in made})
         return [
             (pod.key, self._pool.submit(pod.start, ips, sorted(self._gone), self._pool.submit))
@@ -101,13 +101,19 @@ class DockerSandbox:
         ]
 
     def _placed(self, plan: PodPlan) -> PodPlan:
-        """What stands outside the pods' network is a container of it as well, at an address that no pod has."""
-        if self._shape.network.has(plan.pod.ip):
+        """What stands outside the pods' network is a container of it as well, at an address that no pod has.
+
+        Who calls its own address is led there as to a cluster IP.
+        """
+        own = plan.pod.ip
+        if self._shape.network.has(own):
             return plan
-        return replace(plan, pod=replace(plan.pod, ip=self.address(plan.pod.key)))
+        real = self.address(plan.pod.key)
+        self._led[own] = [[port.number, [[real, port.number]]] for port in plan.pod.ports]
+        return replace(plan, pod=replace(plan.pod, ip=real))
 
     def _cluster_ips(self, network: NetworkPlan) -> dict[str, Any]:
-        found = spec.network_to_json(network)["cluster_ips"]
+        found = {**spec.network_to_json(network)["cluster_ips"], **self._led}
         return cluster_ips_json(found, (RESOLVER_IP, self._shape.network.resolver))
 
     def ready(self, timeout: float) -> None:
@@ -179,11 +185,11 @@ class DockerSandbox:
 
     def arm(self, name: str, lost: Sequence[Lost]) -> None:
         """Get ready to lose packets at once when `lose` is called."""
-        self._packets.arm(name, lost)
+        self._packets.arm(name, [self._really(one) for one in lost])
 
     def lose(self, name: str, lost: Sequence[Lost]) -> None:
         """Have packets vanish from now on, also those of connections that exist."""
-        self._packets.lose(name, lost)
+        self._packets.lose(name, [self._really(one) for one in lost])
 
     def lost(self, name: str) -> int:
         """How many packets have vanished so."""
@@ -200,6 +206,12 @@ class DockerSandbox:
     def misnamed(self, name: str) -> int:
         """How many queries have been answered so."""
         return self._names.misnamed(name)
+
+    def _really(self, lost: Lost) -> Lost:
+        """The same with the addresses that packets really bear."""
+        real = {led: ports[0][1][0][0] for led, ports in self._led.items() if ports}
+        source, destination = real.get(lost.source, lost.source), real.get(lost.destination, lost.destination)
+        return replace(lost, source=source, destination=destination)
 
     def _places(self) -> dict[str, Place]:
         """Who owns the network namespace at an address."""

@@ -42,7 +42,7 @@ class Zone:
         """The whole reply to a question."""
         reply = question.reply()
         name = str(question.q.qname).rstrip(".").lower()
-        values = self._names.get(name)
+        values = self._find(name)
         if values is None:
             reply.header.rcode = dnslib.RCODE.NXDOMAIN
             return reply
@@ -52,8 +52,17 @@ class Zone:
             self._add(reply, name, 1)
         return reply
 
+    def _find(self, name: str) -> Sequence[str] | None:
+        """What stands there for the name itself, or for every name below one of its parents (`*.example.com`)."""
+        values = self._names.get(name)
+        parent = name
+        while values is None and "." in parent:
+            parent = parent.partition(".")[2]
+            values = self._names.get(f"*.{parent}")
+        return values
+
     def _add(self, reply: dnslib.DNSRecord, name: str, steps: int) -> None:
-        values = list(self._names.get(name, ()))
+        values = list(self._find(name) or ())
         self._rng.shuffle(values)
         for value in values:
             if value.startswith(_CNAME):

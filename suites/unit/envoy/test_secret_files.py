@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshtest.envoy import sds, secret_files
+from meshtest.envoy import sds
+from meshtest.envoy.secret_files import EVERYBODY, Disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -11,27 +12,57 @@ if TYPE_CHECKING:
 def test_reads_a_certificate_and_its_key(tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text("CERT")
     (tmp_path / "k.pem").write_text("KEY")
-    assert secret_files.read(f"file-cert:{tmp_path}/c.pem~{tmp_path}/k.pem") == {"cert": "CERT", "key": "KEY"}
+    found = Disk().read("a", f"file-cert:{tmp_path}/c.pem~{tmp_path}/k.pem")
+    assert found == {"cert": "CERT", "key": "KEY"}
 
 
 def test_reads_a_root(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("ROOT")
-    assert secret_files.read(f"file-root:{tmp_path}/ca.pem") == {"ca": "ROOT"}
+    assert Disk().read("a", f"file-root:{tmp_path}/ca.pem") == {"ca": "ROOT"}
 
 
 def test_the_systems_roots_are_there() -> None:
-    found = secret_files.read("file-root:system")
+    found = Disk().read("a", "file-root:system")
     assert found is not None
     assert "BEGIN CERTIFICATE" in found["ca"]
 
 
+def test_the_system_trusts_whom_it_is_told_to_besides() -> None:
+    disk = Disk()
+    assert disk.trust("MINE")
+    assert not disk.trust("MINE")
+    found = disk.read("a", "file-root:system")
+    assert found is not None
+    assert found["ca"].endswith("MINE")
+
+
 def test_a_missing_file_is_no_secret() -> None:
-    assert secret_files.read("file-root:/nowhere/ca.pem") is None
-    assert secret_files.read("kubernetes://name") is None
+    assert Disk().read("a", "file-root:/nowhere/ca.pem") is None
+    assert Disk().read("a", "kubernetes://name") is None
 
 
-def test_sds_answers_for_files(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("ROOT")
+def test_a_proxys_own_file_lies_over_everybodys_and_that_over_the_machines(tmp_path: Path) -> None:
+    path = f"{tmp_path}/ca.pem"
+    (tmp_path / "ca.pem").write_text("MACHINE")
+    disk = Disk()
+    disk.put(EVERYBODY, {path: "EVERYBODY"})
+    disk.put("a", {path: "A"})
+    assert [disk.read(node, f"file-root:{path}") for node in "ab"] == [{"ca": "A"}, {"ca": "EVERYBODY"}]
+    disk.put("a", {})
+    disk.put(EVERYBODY, {})
+    assert disk.read("a", f"file-root:{path}") == {"ca": "MACHINE"}
+
+
+def test_sds_answers_for_files_and_reads_them_again_when_they_change() -> None:
     secrets = sds.Secrets()
-    assert secrets.find("anybody", f"file-root:{tmp_path}/ca.pem") is not None
-    assert secrets.missing("anybody") == []
+    name = "file-root:/etc/certs/ca.pem"
+    assert secrets.find("a", name) is None
+    secrets.disk.put("a", {"/etc/certs/ca.pem": "ONE"})
+    secrets.read_again()
+    first = secrets.find("a", name)
+    secrets.disk.put("a", {"/etc/certs/ca.pem": "TWO"})
+    assert first is not None
+    assert secrets.find("a", name) == first
+    secrets.read_again()
+    assert secrets.find("a", name) != first
+    assert secrets.find("b", name) is None

@@ -16,6 +16,9 @@ NAMES = {
     "alias.default.svc.cluster.local": ["CNAME one.default.svc.cluster.local"],
     "away.default.svc.cluster.local": ["CNAME example.com"],
     "loop.default.svc.cluster.local": ["CNAME loop.default.svc.cluster.local"],
+    "*.wild.example": ["198.19.0.2"],
+    "own.wild.example": ["198.19.0.3"],
+    "toward.default.svc.cluster.local": ["CNAME x.wild.example"],
 }
 
 
@@ -38,6 +41,11 @@ def ask(name: str, kind: str = "A", *, stream: bool = True) -> Any:
         ("alias.default.svc.cluster.local", "A", "NOERROR", ["one.default.svc.cluster.local.", "10.96.1.1"]),
         ("alias.default.svc.cluster.local", "AAAA", "NOERROR", ["one.default.svc.cluster.local."]),
         ("away.default.svc.cluster.local", "A", "NOERROR", ["example.com."]),
+        ("x.wild.example", "A", "NOERROR", ["198.19.0.2"]),
+        ("y.x.wild.example", "A", "NOERROR", ["198.19.0.2"]),
+        ("own.wild.example", "A", "NOERROR", ["198.19.0.3"]),
+        ("wild.example", "A", "NXDOMAIN", []),
+        ("toward.default.svc.cluster.local", "A", "NOERROR", ["x.wild.example.", "198.19.0.2"]),
     ],
 )
 def test_answers_what_the_zone_says(name: str, kind: str, code: str, answers: list[str]) -> None:
