@@ -34,7 +34,7 @@ from meshtest.live.requests import find_caller, from_outside, plain_request, tok
 from meshtest.live.sending import Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
-from meshtest.mesh.manifests import identity, load
+from meshtest.mesh.manifests import identity, load_in_turn
 from meshtest.mesh.outside import OUTSIDE
 from meshtest.runtime.base import PodPlan
 from meshtest.scenario.external import external_hosts
@@ -123,7 +123,7 @@ class Mesh:
         """Start the mesh that manifests describe; returns when every sidecar has its configuration.
 
         Args:
-            sources: files, folders, globs or YAML text.
+            sources: files, folders, globs or YAML text; of an object that two of them hold, the later wins.
             runtime: `auto`, `netns` or `docker`.
             mesh_config: Istio's MeshConfig, mapping or YAML.
             commands: `ns/workload` -> argv of a program that runs instead of the stand-in service.
@@ -145,7 +145,7 @@ class Mesh:
             ),
             **options,
         )
-        return cls(load(sources, allow_unsupported=chosen.allow_unsupported), chosen)
+        return cls(load_in_turn(sources, allow_unsupported=chosen.allow_unsupported), chosen)
 
     def _start(self, engine: Engine | None) -> None:
         """Bring the engine, the sandbox and every pod up side by side, then make the configuration live."""
@@ -268,8 +268,7 @@ class Mesh:
 
         ready = [source for source in sources if isinstance(source, Manifest)]
         paths = [source for source in sources if not isinstance(source, Manifest)]
-        found = load(paths, allow_unsupported=self.options.allow_unsupported) if paths else []
-        return [*ready, *found]
+        return [*ready, *load_in_turn(paths, allow_unsupported=self.options.allow_unsupported)]
 
     def _build(
         self, applied: Objects | None = None, base: Objects | None = None, previous: MeshModel | None = None

@@ -46,6 +46,14 @@ def load(
     return _judged(found, allow_unsupported=allow_unsupported)
 
 
+def load_in_turn(sources: Iterable[str | Path], *, allow_unsupported: bool = False) -> list[Manifest]:
+    """What a cluster holds after `kubectl apply -f` of each source: of an object in two of them, the later wins."""
+    found: list[Manifest] = []
+    for source in sources:
+        found = merge(found, load([source], allow_unsupported=allow_unsupported))
+    return found
+
+
 def load_text(
     text: str, name: str = "<text>", first_line: int = 1, *, allow_unsupported: bool = False
 ) -> list[Manifest]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.manifests import load_text, merge, split
+from meshtest.mesh.manifests import load_in_turn, load_text, merge, split
 from meshtest.mesh.yaml_source import documents
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  ports: [{{port: 80}}]\n"
@@ -101,6 +101,14 @@ def test_another_version_of_an_object_is_the_same_object() -> None:
     text = "{apiVersion: networking.istio.io/%s, kind: VirtualService, metadata: {name: a}}\n---\n"
     with pytest.raises(ManifestError, match="defined twice"):
         load_text(text % "v1" + text % "v1beta1")
+
+
+def test_of_an_object_in_two_sources_the_later_wins() -> None:
+    one, two = SERVICE.format(name="a"), SERVICE.format(name="b") + "---\n" + SERVICE.format(name="a")
+    found = load_in_turn([one, two])
+    assert [(each.ref.name, each.location.line) for each in found] == [("a", 8), ("b", 1)]
+    with pytest.raises(ManifestError, match="defined twice"):
+        load_in_turn([one, two + "---\n" + one])
 
 
 def test_what_is_applied_later_wins() -> None:
