@@ -62,7 +62,7 @@ def denials(exchange: Exchange, facts: Facts, at: str = "") -> list[Said]:
 
 
 def _hops(exchange: Exchange, facts: Facts, at: str) -> list[Hop]:
-    return inbound_hops(exchange, facts, at) if at else list(exchange.hops)
+    return inbound_hops(exchange, facts, at) if at else [hop for hop in exchange.hops if not hop.mirror]
 
 
 def _named(said: Said, exchange: Exchange) -> Said:

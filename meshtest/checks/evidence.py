@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshtest.mesh.manifests import merge
+from meshtest.mesh.route_rules import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -24,6 +27,8 @@ class Facts:
     """`namespace/name` -> pod."""
     policies: Mapping[tuple[str, str, str], Location] = field(default_factory=dict)
     """(kind, namespace, name) -> where it is written."""
+    routes: tuple[Manifest, ...] = ()
+    """Routes of the Gateway API."""
     traffic: Mapping[str, str] = field(default_factory=dict)
     """Exchange id -> name of the traffic that sent it."""
 
@@ -48,11 +53,17 @@ def facts_of(
     model: MeshModel, policies: Iterable[Manifest] = (), traffic: Mapping[str, str] | None = None
 ) -> Facts:
     """The facts of a mesh, with the policies that a scenario brings besides."""
+    manifests = merge(model.manifests, policies)
     places = {
         (manifest.ref.kind, manifest.ref.namespace, manifest.ref.name): manifest.location
-        for manifest in (*model.manifests, *policies)
+        for manifest in manifests
     }
-    return Facts(pods={pod.key: pod for pod in model.pods}, policies=places, traffic=traffic or {})
+    return Facts(
+        pods={pod.key: pod for pod in model.pods},
+        policies=places,
+        routes=tuple(manifest for manifest in manifests if manifest.ref.kind in KINDS),
+        traffic=traffic or {},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +78,7 @@ class Evidence:
 
 def caller_hops(exchange: Exchange, facts: Facts, by: str = "") -> list[Hop]:
     """The outbound log lines of the caller's sidecar, or of `by`'s; without one, the gateway's."""
-    outbound = [hop for hop in exchange.hops if hop.side == "outbound"]
+    outbound = [hop for hop in exchange.hops if hop.side == "outbound" and not hop.mirror]
     if by:
         return [hop for hop in exchange.hops if hop.side != "inbound" and facts.is_at(hop.pod, by)]
     own = [hop for hop in outbound if hop.pod == exchange.caller]
@@ -75,9 +86,12 @@ def caller_hops(exchange: Exchange, facts: Facts, by: str = "") -> list[Hop]:
 
 
 def inbound_hops(exchange: Exchange, facts: Facts, place: str = "") -> list[Hop]:
-    """The inbound log lines, of everybody or of one workload or pod; a gateway is its own inbound side."""
+    """The inbound log lines, of everybody or of one workload or pod; a gateway is its own inbound side.
+
+    Those of mirrored copies count only where their workload is named.
+    """
     if not place:
-        return [hop for hop in exchange.hops if hop.side == "inbound"]
+        return [hop for hop in exchange.hops if hop.side == "inbound" and not hop.mirror]
     return [
         hop for hop in exchange.hops if hop.side in ("inbound", "gateway") and facts.is_at(hop.pod, place)
     ]

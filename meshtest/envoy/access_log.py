@@ -55,6 +55,7 @@ _HTTP = {
     "route": "%ROUTE_NAME%",
     "config": "%METADATA(ROUTE:istio:config)%",
     "attempt": "%REQ(X-ENVOY-ATTEMPT-COUNT)%",
+    "mirrors": "%METADATA(ROUTE:meshtest:mirrors)%",
     "faults": "%DYNAMIC_METADATA(meshtest:faults)%",
     "xfcc": "%REQ(X-FORWARDED-CLIENT-CERT)%",
     "rbac": "%DYNAMIC_METADATA(envoy.filters.http.rbac)%",

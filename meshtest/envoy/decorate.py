@@ -16,7 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from udpa.type.v1 import typed_struct_pb2
 
-from meshtest.envoy import alpn
+from meshtest.envoy import alpn, mirrors
 from meshtest.envoy.access_log import Evidence
 from meshtest.envoy.bootstrap import socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
@@ -77,7 +77,7 @@ def decorate(kind: str, raw: bytes, context: Context) -> bytes:
         return _listener(raw, context)
     if kind == "CDS":
         return _cluster(raw, context)
-    return raw
+    return mirrors.marked(raw) if kind == "RDS" else raw
 
 
 class Decorator:
@@ -94,7 +94,7 @@ class Decorator:
     def decorate(self, kind: str, raw: bytes, context: Context) -> bytes:
         """As the function `decorate`, to the byte."""
         if kind not in ("LDS", "CDS"):
-            return raw
+            return decorate(kind, raw, context)
         pod = context.pod.encode()
         blank = _BLANK * (len(pod) - 1) + b"/"
         blanked = replace(context, pod=blank.decode(), _evidence={}, _faults=[])

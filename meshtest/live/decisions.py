@@ -10,6 +10,7 @@ from meshtest.live.authentication import for_peers, for_tokens
 from meshtest.mesh.kinds import NETWORKING, SECURITY
 from meshtest.mesh.model import ObjectRef
 from meshtest.mesh.places import find, locate
+from meshtest.mesh.route_rules import find_rule, merged
 from meshtest.traffic.model import Decision
 from meshtest.traffic.refusals import DESTINATION_RULE, PEER, REQUEST, others, refusal
 from meshtest.traffic.tokens import claims_of
@@ -53,12 +54,13 @@ def decided(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
     known: dict[tuple[str, ...], tuple[Decision | None, tuple[Decision, ...]]] = {}
     found = []
     for exchange in exchanges:
+        hops = [hop for hop in exchange.hops if not hop.mirror]  # a copy says nothing of the request
         issuer = issuer_of(exchange.request)
-        said = (issuer, *(_said(hop) for hop in exchange.hops))
+        said = (issuer, *map(_said, hops))
         if said not in known:
-            policies = (each for hop in exchange.hops for each in others(hop))
+            policies = (each for hop in hops for each in others(hop))
             known[said] = (
-                decision(exchange.hops, model, issuer),
+                decision(hops, model, issuer),
                 tuple(_decision(each, model, issuer) for each in policies),
             )
         decider, policies_ = known[said]
@@ -96,7 +98,7 @@ def _said(hop: Hop) -> str:
     """Everything in a line that decisions are made of."""
     keys = ("termination", "rbac", "downstream_failure", "upstream_failure", "destination_rule")
     raw = [hop.raw.get(key) for key in keys]
-    return f"{hop.pod} {hop.side} {hop.layer} {hop.tls} {hop.details} {hop.config} {raw} {hop.cluster}"
+    return f"{hop.pod} {hop.side} {hop.layer} {hop.tls} {hop.details} {hop.config} {hop.route} {raw} {hop.cluster}"
 
 
 def _decision(said: Said, model: MeshModel, issuer: str) -> Decision:
@@ -138,9 +140,28 @@ def _route(hop: Hop, model: MeshModel) -> Decision | None:
     found = _CONFIG.search(hop.config)
     if found is None:
         return None
+    if merged(found["name"]):
+        return _rule(hop, model)
     kind = "".join(word.capitalize() for word in found["kind"].split("-"))
     namespace, name = found["namespace"], found["name"]
     ref = ObjectRef(api_version=f"{found['group']}/v1", kind=kind, namespace=namespace, name=name)
     return Decision(
         kind=kind, namespace=namespace, name=name, effect="routed", location=locate(model, ref), pod=hop.pod
+    )
+
+
+def _rule(hop: Hop, model: MeshModel) -> Decision | None:
+    """The rule of a Gateway API route."""
+    found = find_rule(hop.route, model.manifests)
+    if found is None:
+        return None
+    ref, number = found
+    return Decision(
+        kind=ref.kind,
+        namespace=ref.namespace,
+        name=ref.name,
+        effect="routed",
+        rule=number,
+        location=locate(model, ref, f"spec.rules[{number}]"),
+        pod=hop.pod,
     )

@@ -86,7 +86,7 @@ def _hop(hop: HopEntry) -> Link:
     ]
     return Link(
         pod=hop["pod"],
-        role=f"{_SIDES.get(hop['side'], hop['side'])}, {hop['layer']}",
+        role=f"{_SIDES.get(hop['side'], hop['side'])}, {hop['layer']}{', of a copy' if hop.get('mirror') else ''}",
         status=str(hop["status"] or 0) if hop["layer"] == "http" else hop["layer"].upper(),
         style=_style(hop),
         facts=_known(facts),

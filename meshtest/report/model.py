@@ -108,6 +108,7 @@ class HopEntry(TypedDict):
     faults: list[str]
     decided: list[list[str]]
     """Policy and effect of each decision that it tells of."""
+    mirror: bool
 
 
 class ExchangeEntry(TypedDict):

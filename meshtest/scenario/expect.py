@@ -24,7 +24,7 @@ from meshtest.scenario.expect_answer import (
     SuccessRate,
     header_matches,
 )
-from meshtest.scenario.expect_callee import AnsweredBy, Call, Received, RequestHeaders, Sticky
+from meshtest.scenario.expect_callee import AnsweredBy, Call, MirroredTo, Received, RequestHeaders, Sticky
 from meshtest.scenario.expect_policy import Allowed, Attempts, DeniedBy, Mtls, ResponseFlags, RoutedBy
 from meshtest.scenario.expect_time import Hits, Recovers, Returns, Shifts
 from meshtest.scenario.fields import Key, Shape, key, list_of, record
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Expectation = (
     Status | SuccessRate | OutcomeIs | GrpcStatus | Headers | Body | Latency
-    | AnsweredBy | Sticky | RequestHeaders | Received | Call
+    | AnsweredBy | MirroredTo | Sticky | RequestHeaders | Received | Call
     | Attempts | Mtls | DeniedBy | Allowed | RoutedBy | ResponseFlags
     | Recovers | Shifts | Returns | Hits
 )  # fmt: skip

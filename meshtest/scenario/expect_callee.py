@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshtest.scenario.bounds import FALSE_ALARM, Bounds, TextMatch, counts, text_match
+from meshtest.scenario.bounds import FALSE_ALARM, Bounds, ShareBounds, TextMatch, counts, shares, text_match
 from meshtest.scenario.expect_answer import OUTCOMES, STATUSES, StatusSet, header_matches, wrapped
 from meshtest.scenario.fields import Shape, Short, key, list_of, mapping_of, record
 from meshtest.scenario.scalars import probability, share, text, word
@@ -63,6 +63,14 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MirroredTo:
+    """`mirroredTo: reviews-v3`: copies of requests arrived there, of all or of a share."""
+
+    to: str = ""
+    share: ShareBounds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """`call: {to: ratings, status: 200}`: what a workload got that the stand-ins called in turn."""
 
@@ -110,8 +118,14 @@ CALL = record(
     },
     verify=_call_says_something,
 )
+MIRRORED_TO = record(
+    MirroredTo,
+    {"to": key("to", WORKLOAD, required=True), "share": key("share", shares())},
+    short=Short(attribute="to", shape=WORKLOAD),
+)
 CHECKS: Mapping[str, Shape[Any]] = {
     "answeredBy": ANSWERED_BY,
+    "mirroredTo": MIRRORED_TO,
     "sticky": record(
         Sticky, {"header": key("header", text("a header's name")), "pods": key("pods", counts(1))}, empty=True
     ),

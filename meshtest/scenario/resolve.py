@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError, nearest
 from meshtest.mesh.outside import OUTSIDE
-from meshtest.scenario.expect_callee import AnsweredBy, Call
+from meshtest.scenario.expect_callee import AnsweredBy, Call, MirroredTo
 from meshtest.scenario.expect_policy import Allowed, Attempts, DeniedBy, Mtls
 from meshtest.scenario.expect_time import Returns, Shifts
 from meshtest.scenario.images import EVERY
@@ -113,6 +113,8 @@ def _of_check(check: CheckSpec) -> Iterator[tuple[str, bool]]:
         case Call(to=to, answered_by=answered_by):
             yield to, True
             words = answered_by
+        case MirroredTo(to=to):
+            words = (to,)
         case Attempts(by=place) | Mtls(to=place) | DeniedBy(at=place) | Allowed(at=place):
             words = (place,) if place else ()
         case Shifts(away_from=words) | Returns(to=words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshtest.traffic.headers import MIRROR_MEMBER
 from meshtest.traffic.model import Hop
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def hop_of(line: Mapping[str, Any]) -> Hop:
         start=float(get("start") or 0.0),
         duration_ms=float(get("duration_ms") or 0.0),
         faults=tuple(str(faults).split(",")) if faults and faults != "-" else (),
+        mirror=MIRROR_MEMBER in (get("baggage") or ""),
         raw=line,
     )
 
@@ -71,6 +73,7 @@ def line_of(hop: Hop) -> dict[str, Any]:
         "start": hop.start,
         "duration_ms": hop.duration_ms,
         "faults": ",".join(hop.faults),
+        **({"baggage": MIRROR_MEMBER} if hop.mirror else {}),
     }
 
 

@@ -222,7 +222,7 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
         somewhere = not among and _entry(exchange, pods, must)
     for line in found:
         if line["side"] != "inbound":
-            may += _onward(line, pods, must)
+            may += _onward(line, pods, must) + int(line.get("mirrors") or 0)
     if exchange.backend is not None and exchange.backend.calls:
         for place in _called(exchange.backend, pods):
             must[place] += 1

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MARK = "mtf."
 ID_MEMBER = "meshtest="
+MIRROR_MEMBER = "meshtest-mirror=1"
+"""What sidecars add to the baggage of a copy that a route mirrors."""
 
 
 def baggage(exchange: str, marks: Sequence[str], given: Iterable[str] = ()) -> str:

@@ -181,6 +181,8 @@ class Hop:
     start: float
     duration_ms: float
     faults: tuple[str, ...]
+    mirror: bool = False
+    """Whether it is about a copy that a route mirrored, not about the request itself."""
     raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
 
@@ -195,7 +197,7 @@ class Decision:
     effect: str
     """`denied` or `routed`; among `policies` also `allowed`, and of a dry run `would be denied`, `would be allowed`."""
     rule: int | None = None
-    """Index in `spec.rules` of an AuthorizationPolicy."""
+    """Index in `spec.rules` of an AuthorizationPolicy or of a Gateway API route."""
     location: Location | None = None
     pod: str = ""
     """Whose sidecar or gateway it was, `namespace/name`."""
@@ -265,15 +267,20 @@ class Exchange:
     @property
     def attempts(self) -> int | None:
         """Attempts that the caller's own sidecar, else the first gateway or sidecar on the way, made."""
-        sent = [hop for hop in self.hops if hop.side != "inbound" and hop.attempts]
+        sent = [hop for hop in self.hops if hop.side != "inbound" and hop.attempts and not hop.mirror]
         own = [hop for hop in sent if hop.pod == self.caller]
         return next((hop.attempts for hop in own or sent), None)
 
     @property
     def peer_identity(self) -> str:
         """The SPIFFE identity that the last sidecar on the way verified, else the one the backend reports."""
-        seen = [hop.peer for hop in self.hops if hop.side == "inbound" and hop.peer]
+        seen = [hop.peer for hop in self.hops if hop.side == "inbound" and hop.peer and not hop.mirror]
         return seen[-1] if seen else self.backend.peer_identity if self.backend else ""
+
+    @property
+    def mirrors(self) -> tuple[Hop, ...]:
+        """What the sidecars logged of its mirrored copies: one hop where each arrived."""
+        return tuple(hop for hop in self.hops if hop.mirror and hop.side == "inbound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

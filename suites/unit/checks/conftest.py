@@ -11,6 +11,7 @@ import pytest
 from meshtest.checks import CheckResult, Facts
 from meshtest.checks.run import judge
 from meshtest.errors import Location
+from meshtest.mesh.manifests import load_text
 from meshtest.mesh.model import Pod, PodKind
 from meshtest.mesh.yaml_source import documents
 from meshtest.scenario.expect import CHECK, CheckSpec
@@ -57,7 +58,13 @@ FACTS = Facts(
     policies={
         ("AuthorizationPolicy", "default", "viewer"): PLACE,
         ("VirtualService", "default", "ratings"): PLACE,
+        ("HTTPRoute", "default", "routed"): Location(file="routes.yaml", line=1),
     },
+    routes=tuple(
+        load_text(
+            "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: routed}, spec: {}}"
+        )
+    ),
 )
 HOP: dict[str, Any] = {
     "pod": CALLER, "side": "outbound", "layer": "http", "status": 200, "flags": "", "details": "via_upstream",

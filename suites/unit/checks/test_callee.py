@@ -52,6 +52,38 @@ def test_an_application_that_does_not_know_its_namespace(make: Any) -> None:
     assert who(make.exchange(backend=backend), make.facts) == make.callee
 
 
+def mirroring(make: Any, count: int, copies: int, pod: str = "default/ratings-v2-0") -> list[Any]:
+    copy = make.inbound(pod=pod, mirror=True, details="rbac_access_denied_matched_policy[none]", peer="")
+    with_copy = make.many(copies, hops=(make.hop(), copy, make.inbound()))
+    return with_copy + make.many(count - copies)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("check", "copies", "verdict"),
+    [
+        ("mirroredTo: ratings-v2", 40, PASS),
+        ("mirroredTo: default/ratings-v2", 40, PASS),
+        ("mirroredTo: ratings-v2", 39, FAIL),
+        ("mirroredTo: ratings-v1", 40, FAIL),
+        ("mirroredTo: {to: ratings-v2, share: 0%}", 0, PASS),
+        ("mirroredTo: {to: ratings-v2, share: {about: 50%}}", 20, PASS),
+        ("mirroredTo: {to: ratings-v2, share: {about: 50%}}", 38, FAIL),
+        ("mirroredTo: legacy", 40, UNKNOWN),
+    ],
+)
+def test_mirrored_to(make: Any, check: str, copies: int, verdict: Verdict) -> None:
+    assert make.judge(check, mirroring(make, 40, copies)).verdict is verdict
+
+
+def test_a_copy_of_which_a_line_may_be_missing_is_unknown(make: Any) -> None:
+    assert make.judge("mirroredTo: ratings-v2", make.many(2, complete=False)).verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("check", ["allowed: true", "mtls: true", "answeredBy: ratings-v1", "attempts: 1"])
+def test_what_becomes_of_a_copy_says_nothing_of_the_request(make: Any, check: str) -> None:
+    assert make.judge(check, mirroring(make, 2, 2)).verdict is PASS
+
+
 def split(make: Any, first: int, second: int) -> list[Any]:
     return make.many(first) + make.many(second, backend=make.backend("ratings-v2-0"))  # type: ignore[no-any-return]
 

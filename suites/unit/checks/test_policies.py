@@ -148,6 +148,17 @@ def test_routed_by(make: Any) -> None:
     assert make.judge("routedBy: ratings", make.many(2)).verdict is FAIL
 
 
+def test_routed_by_a_route_of_the_gateway_api(make: Any) -> None:
+    config = CONFIG.replace("ratings", "default~80~ratings.default.svc.cluster.local")
+    exchanges = make.many(2, hops=(make.hop(config=config, route="default.routed.0"),))
+    assert make.judge("routedBy: routed", exchanges).verdict is PASS
+    assert make.judge("routedBy: default/routed", exchanges).verdict is PASS
+    found = make.judge("routedBy: ratings", exchanges)
+    assert (found.verdict, "saw default/routed (routes.yaml:1)" in found.reason) == (FAIL, True)
+    stranger = make.many(2, hops=(make.hop(config=config, route="default.gone.0"),))
+    assert make.judge("routedBy: routed", stranger).verdict is FAIL
+
+
 def test_response_flags(make: Any) -> None:
     overflow = make.many(5, 503, hops=(make.hop(flags="UO"),))
     assert make.judge("responseFlags: UO", overflow).verdict is PASS

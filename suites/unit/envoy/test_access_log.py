@@ -28,7 +28,8 @@ def test_every_contracted_key_is_there(mesh: Pair) -> None:
         grpc_status flags details termination upstream_failure downstream_failure route config cluster
         upstream
         upstream_local attempts attempt downstream_remote downstream_local downstream_direct_remote sni peer
-        local_identity tls upstream_peer upstream_tls bytes_in bytes_out faults xfcc"""
+        local_identity tls upstream_peer upstream_tls bytes_in bytes_out faults xfcc
+        mirrors"""
     assert sorted(line) == sorted(wanted.split())
     assert (line["pod"], line["side"], line["layer"]) == ("default/caller-0", "outbound", "http")
     assert (line["upstream_peer"], line["cluster"]) == (mesh.callee.identity, "callee")

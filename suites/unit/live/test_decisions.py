@@ -168,3 +168,27 @@ def test_the_callees_refusal_goes_before_the_broken_connection_of_its_caller() -
     one = exchange(**PLAINTEXT)
     both = Exchange(**{**{name: getattr(one, name) for name in one.__slots__}, "hops": (broken, *one.hops)})
     assert "PeerAuthentication" in said(both)
+
+
+ROUTES = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: ns1}
+spec:
+  rules:
+  - {backendRefs: [{name: one, port: 80}]}
+  - {backendRefs: [{name: two, port: 80}]}
+"""
+MADE = "/apis/networking.istio.io/v1/namespaces/ns1/virtual-service/ns1~80~web.ns1.svc.cluster.local"
+
+
+def test_a_route_of_the_gateway_api_is_named_by_its_rule() -> None:
+    by_rule = exchange(side="outbound", config=MADE, route="ns1.web.1")
+    assert said(by_rule, model(ROUTES)).startswith("routed by HTTPRoute ns1/web rule 1 (p.yaml:")
+    assert said(exchange(side="outbound", config=MADE, route="ns1.gone.0"), model(ROUTES)) == "None"
+
+
+def test_what_became_of_a_copy_is_no_decision() -> None:
+    refused = "rbac_access_denied_matched_policy[none]"
+    assert said(exchange(details=refused)).startswith("denied since no AuthorizationPolicy matched")
+    assert said(exchange(details=refused, baggage="meshtest=x,meshtest-mirror=1")) == "None"

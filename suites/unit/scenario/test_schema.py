@@ -76,6 +76,7 @@ GOOD = {
     "body": ["ok", "{contains: ok}"],
     "latency": ["{p99: {atMost: 1s}, min: {atLeast: 1ms}}"],
     "answeredBy": ["a", "[a, b]", "{shares: {a: 90%, b: 10}, detect: 5%}", "{in: a}"],
+    "mirroredTo": ["a", "ns/a", "{to: a, share: {about: 20%}}", "{to: a, share: 0%}"],
     "sticky": ["{}", "{header: a, pods: {atLeast: 2}}"],
     "requestHeaders": ["{a: 1}"],
     "received": ["{path: /x, host: {prefix: a}}"],

@@ -135,6 +135,31 @@ def test_the_pod_behind_another_way_must_be_heard_too() -> None:
     assert (places(one), one.complete) == (["outbound default/a-1", "inbound default/b-1"], True)
 
 
+def copied(at: Pod = C) -> bytes:
+    return inbound(at, baggage="meshtest=mt-1-1,meshtest-mirror=1", peer="spiffe://cluster.local/ns/x/sa/y")
+
+
+def test_a_copy_that_was_mirrored_is_waited_for_a_while_and_told_from_the_request() -> None:
+    log = AccessLog()
+    log.feed(A.key, outbound(mirrors=1.0))
+    log.feed(B.key, inbound())
+    timer = threading.Timer(0.05, log.feed, (C.key, copied()))
+    timer.start()
+    one = join([exchange()], log, PODS, timeout=5, grace=2)[0]
+    timer.join()
+    assert [hop.pod for hop in one.mirrors] == ["default/c-1"]
+    assert (one.attempts, one.peer_identity, one.complete) == (1, "", True)
+
+
+def test_a_copy_need_not_be_made() -> None:
+    one = joined(exchange(), outbound(mirrors=1.0), inbound())
+    assert (one.mirrors, one.complete) == ((), True)
+
+
+def test_a_copy_makes_up_for_no_line_of_the_request() -> None:
+    assert not joined(exchange(), outbound(mirrors=1.0), copied()).complete
+
+
 def test_lines_of_other_exchanges_do_not_count() -> None:
     one = joined(exchange(), outbound(name="mt-1-11"), inbound(name="mt-1-11"))
     assert (one.hops, one.complete) == ((), False)
