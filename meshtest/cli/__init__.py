@@ -24,6 +24,7 @@ COMMANDS = {
     "validate": "judge manifests and scenarios as a cluster judges them",
     "up": "start a mesh to play with",
     "render": "show the Envoy configuration that istiod makes for a workload",
+    "explain": "where a request goes and which rule decides; or who may call what",
     "report": "make the report again from its journal",
     "doctor": "say what this machine lacks, and what to change",
     "init": "write a first scenario for the manifests of a folder",

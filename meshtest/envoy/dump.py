@@ -11,7 +11,7 @@ import pkgutil
 import re
 from typing import Any
 
-from google.protobuf import json_format
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from meshtest.envoy.resources import TYPE_URLS
@@ -20,7 +20,7 @@ _UNKNOWN_TYPE = re.compile(r"message descriptor by type_url: (?:type\.googleapis
 
 
 def to_json(kind: str, value: bytes) -> Any:
-    """One resource; a message that nobody describes stays base64."""
+    """One resource; of a message that nobody describes here only the name is told."""
     message = AnyMessage(type_url=TYPE_URLS[kind], value=value)
     tried: set[str] = set()
     while True:
@@ -32,6 +32,8 @@ def to_json(kind: str, value: bytes) -> Any:
                 return {"@type": message.type_url, "problem": str(exc), "size": len(value)}
             tried.add(name)
             import_type(name)
+            if not _known(name):
+                _leave_blank(name)
 
 
 def import_type(name: str) -> None:
@@ -44,6 +46,24 @@ def import_type(name: str) -> None:
     for module in pkgutil.iter_modules(getattr(found, "__path__", ())):
         if module.name.endswith("_pb2"):
             importlib.import_module(f"{package}.{module.name}")
+
+
+def _known(name: str) -> bool:
+    try:
+        descriptor_pool.Default().FindMessageTypeByName(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _leave_blank(name: str) -> None:
+    """Make a message known without its fields: some exist in Istio's own Envoy build only."""
+    package, _, own = name.rpartition(".")
+    blank = descriptor_pb2.FileDescriptorProto(
+        name=f"meshtest/{name}.proto", package=package, syntax="proto3"
+    )
+    blank.message_type.add(name=own)
+    descriptor_pool.Default().Add(blank)
 
 
 def _unknown(problem: str) -> str | None:

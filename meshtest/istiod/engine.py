@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
+Resources = dict[str, dict[str, bytes]]
+"""What a proxy has: type (CDS, LDS, ...) -> name -> serialized message."""
 
 REPLAY = 60.0
 """Seconds for telling a new process all that was accepted before."""
@@ -136,6 +138,16 @@ class Engine:
             generation=frame.header["generation"],
             timings=frame.header["timings"],
         )
+
+    def resources(self, proxies: Iterable[str], *, timeout: float = 30.0) -> dict[str, Resources]:
+        """Everything that these proxies have now; one that istiod does not know has nothing."""
+        frame = self._call("resources", timeout=timeout, names=list(proxies))
+        found: dict[str, Resources] = {}
+        for proxy, told in frame.header["proxies"].items():
+            own = found.setdefault(proxy, {})
+            for kind, name, offset, size in told["set"]:
+                own.setdefault(kind, {})[name] = frame.payload[offset : offset + size]
+        return found
 
     def validate(self, objects: Iterable[Object], *, timeout: float = 30.0) -> list[Message]:
         """What a cluster would say to each object: schema, CEL rules, istiod's admission."""

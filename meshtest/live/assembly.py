@@ -130,6 +130,12 @@ def image_of(pod: Pod, chosen: ImageSpec) -> Image:
     )
 
 
+def of_pod(applications: Applications, model: MeshModel, pod: Pod) -> bool:
+    """Whether the user's own program runs in a pod, and not a stand-in."""
+    chosen = _lookup(applications.commands, model, pod), _image(applications, model, pod)
+    return any(one is not None for one in chosen)
+
+
 def _image(applications: Applications, model: MeshModel, pod: Pod) -> ImageSpec | None:
     return _lookup(applications.images, model, pod) or applications.images.get(EVERY)
 

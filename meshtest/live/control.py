@@ -116,7 +116,7 @@ class ControlPlane:
         before, anew = self._told, _replaced(self._model, model)
         began = time.monotonic()
         try:
-            update = self._tell(_state(model, mesh_config), anew)
+            update = self._tell(state_of(model, mesh_config), anew)
         except Rejected as exc:
             raise refused(exc.messages, model, self._engine) from exc
         asked = time.monotonic()
@@ -221,7 +221,8 @@ class ControlPlane:
             self._channel.call("away", timeout=within + 1, within=within, proxies=sorted(self._away))
 
 
-def _state(model: MeshModel, mesh_config: str | None) -> Told:
+def state_of(model: MeshModel, mesh_config: str | None) -> Told:
+    """What an engine is told of a mesh."""
     by_ip = {pod.ip: pod for pod in model.pods}
     return Told(
         objects={_reference(body): body for body in model.objects},

@@ -6,11 +6,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from meshtest.explain.policies import routing
 from meshtest.live.authentication import for_peers, for_tokens
 from meshtest.mesh.kinds import NETWORKING, SECURITY
-from meshtest.mesh.model import ObjectRef
 from meshtest.mesh.places import find, locate
-from meshtest.mesh.route_rules import find_rule, merged
 from meshtest.traffic.model import Decision
 from meshtest.traffic.refusals import DESTINATION_RULE, PEER, REQUEST, others, refusal
 from meshtest.traffic.tokens import claims_of
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from meshtest.traffic.refusals import Said
 
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
-_CONFIG = re.compile(
-    r"/apis/(?P<group>[^/]+)/[^/]+/namespaces/(?P<namespace>[^/]+)/(?P<kind>[^/]+)/(?P<name>[^/]+)$"
-)
 
 
 def told(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
@@ -137,31 +133,5 @@ def _spec(manifest: Manifest) -> Mapping[str, Any]:
 
 
 def _route(hop: Hop, model: MeshModel) -> Decision | None:
-    found = _CONFIG.search(hop.config)
-    if found is None:
-        return None
-    if merged(found["name"]):
-        return _rule(hop, model)
-    kind = "".join(word.capitalize() for word in found["kind"].split("-"))
-    namespace, name = found["namespace"], found["name"]
-    ref = ObjectRef(api_version=f"{found['group']}/v1", kind=kind, namespace=namespace, name=name)
-    return Decision(
-        kind=kind, namespace=namespace, name=name, effect="routed", location=locate(model, ref), pod=hop.pod
-    )
-
-
-def _rule(hop: Hop, model: MeshModel) -> Decision | None:
-    """The rule of a Gateway API route."""
-    found = find_rule(hop.route, model.manifests)
-    if found is None:
-        return None
-    ref, number = found
-    return Decision(
-        kind=ref.kind,
-        namespace=ref.namespace,
-        name=ref.name,
-        effect="routed",
-        rule=number,
-        location=locate(model, ref, f"spec.rules[{number}]"),
-        pod=hop.pod,
-    )
+    found = routing(model, hop.config, hop.route)
+    return replace(found, pod=hop.pod) if found else None

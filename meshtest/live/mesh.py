@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from meshtest.explain.model import Explanation
+    from meshtest.explain.walk import Walker
     from meshtest.istiod.engine import Engine
     from meshtest.live.external import Credentials
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
@@ -98,6 +100,7 @@ class Mesh:
         self._mesh_config = _mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
         self._has_outside = False
+        self._explaining: tuple[MeshModel, Walker] | None = None
         self._log = AccessLog()
         self._stack = contextlib.ExitStack()
         self._faults = ActiveFaults()
@@ -370,6 +373,29 @@ class Mesh:
             self._sandbox.add_pods([plan], self.options.timeouts.start)
             self._has_outside = True
         return pod
+
+    def explain(self, caller: str, url: str, **fields: Any) -> Explanation:
+        """What the sidecars would do with a request, read from their configuration; nothing is sent.
+
+        Takes what `request` takes. What the configuration leaves open is said as such.
+        """
+        identity = str(fields.pop("identity", None) or "")
+        if identity:
+            fields["tls"] = {**(fields.get("tls") or {}), "certificate": identity}
+        pod = find_caller(self._model, caller)
+        request = plain_request(url, fields)
+        if pod.key == OUTSIDE:
+            request = from_outside(self._model, request)
+        return self._walker().explain(pod, request, identity)
+
+    def _walker(self) -> Walker:
+        """Made anew for every state of the mesh."""
+        from meshtest.live.explaining import of_running  # noqa: PLC0415 - only where something is explained
+
+        if self._explaining is None or self._explaining[0] is not self._model:
+            walker = of_running(self.engine, self._model, self.options.applications)
+            self._explaining = self._model, walker
+        return self._explaining[1]
 
     def issue(self, identity: str) -> dict[str, str]:
         """A certificate of the mesh's CA for any SPIFFE identity: PEM under `certificate` and `key`."""

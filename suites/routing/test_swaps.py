@@ -23,7 +23,7 @@ from meshtest.errors import Unsupported
 from meshtest.istiod.binary import find_or_build
 from meshtest.istiod.engine import Engine
 from meshtest.live.assembly import DIRECTORY
-from meshtest.live.control import _state
+from meshtest.live.control import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -200,7 +200,7 @@ class Fresh:
         self._known: dict[str, dict[str, dict[str, str]]] = {}
 
     def versions(self, mesh: Mesh) -> dict[str, dict[str, str]]:
-        told = _state(mesh.model, None)
+        told = state_of(mesh.model, None)
         key = json.dumps(sorted(map(str, told.objects.values())))
         if key not in self._known:
             self._known[key] = self._ask(mesh, told)

@@ -47,6 +47,17 @@ func (a *answer) add(id string, found changes) {
 	a.Proxies[id] = told
 }
 
+// whole tells of everything that proxies have.
+func (e *engine) whole(ids []string) *answer {
+	made := newAnswer()
+	for _, id := range ids {
+		if p, ok := e.proxies[id]; ok {
+			made.add(id, changes{set: p.state.blobs})
+		}
+	}
+	return made
+}
+
 func sortedKeys[V any](items map[string]V) []string {
 	names := make([]string, 0, len(items))
 	for name := range items {

@@ -26,6 +26,7 @@ type updateRequest struct {
 	Proxies       *[]json.RawMessage `json:"proxies"`
 	RemoveProxies []string           `json:"removeProxies"`
 	MeshConfig    *string            `json:"meshConfig"`
+	Names         []string           `json:"names"` // of the proxies whose resources are asked for
 }
 
 // engine holds the accepted state, from which a broken istiod can be made anew, and the istiod that has it.

@@ -124,6 +124,9 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 		return reply{"objects": append([]json.RawMessage{}, objects...)}, nil, err
 	case "status":
 		return reply{"objects": e.status()}, nil, nil
+	case "resources":
+		made := e.whole(wanted.Names)
+		return reply{"proxies": made.Proxies}, made.payload, nil
 	case "timings":
 		return reply{"timings": e.timings}, nil, nil
 	default:

@@ -24,6 +24,14 @@ def test_everything_of_a_workload_as_yaml(cli: Callable[..., Said]) -> None:
     assert "outbound|8080||stock.default.svc.cluster.local" in found["clusters"]
 
 
+def test_a_filter_of_istios_own_envoy_hides_nothing_else(cli: Callable[..., Said]) -> None:
+    found = yaml.safe_load(cli("render", "web", "k8s", "--type", "listeners", "--name", "0.0.0.0_8080").out)
+    (manager,) = found["listeners"]["0.0.0.0_8080"]["filter_chains"][0]["filters"]
+    filters = [one["name"] for one in manager["typed_config"]["http_filters"]]
+    assert "istio.alpn" in filters
+    assert filters[-1] == "envoy.filters.http.router"
+
+
 def test_one_type_and_part_of_a_name_as_json(cli: Callable[..., Said]) -> None:
     found = json.loads(
         cli("render", "default/web", "k8s", "--type", "clusters", "--name", "stock", "--json").out
