@@ -58,7 +58,6 @@ class ControlPlane(FaultOperations):
             "edges": self._edges,
             "endpoints": self._endpoints,
             "ready": self._ready,
-            "secrets": self._secrets,
             **self.of_faults(),
             "issue": self._issue,
             "admin": self._admin,
@@ -97,9 +96,6 @@ class ControlPlane(FaultOperations):
             marks.write_text(script(context.pod, told["workload"]), encoding="utf-8")
             self.proxies.by_id[node] = Proxy(context)
             self._envoys[node] = Envoy(self.proxies.by_id[node], self.directory)
-            for owner, name in self.secrets.by_name:
-                if owner == sds.EVERYBODY:
-                    self._offer(node, name)
         self._identities.meet(node, identity)
 
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
@@ -222,28 +218,6 @@ class ControlPlane(FaultOperations):
             await self._bring(node, proxy.stream.lacking(), deadline)
         await envoy.ready(deadline)
         await envoy.through_worker(deadline)
-
-    async def _secrets(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
-        """Credentials, over both ways: istiod's configuration asks for them over ADS or at `sds-grpc`."""
-        deadline = deadline_of(frame)
-        changed: dict[str, Changes] = {}
-        async with self._updating:
-            for owner, named in frame.header.get("set", {}).items():
-                for name, pem in named.items():
-                    for found, value in sds.credential(name, pem):
-                        self.secrets.put(owner, found, value)
-                        for node in self.proxies.by_id if owner == sds.EVERYBODY else (owner,):
-                            self._offer(node, found)
-                            changed.setdefault(node, Changes()).changed.setdefault("SDS", set()).add(found)
-            live = {node: changes for node, changes in changed.items() if self.proxies.by_id[node].stream}
-            await self._deliver(live, deadline, bystanders=set())
-        return {}, b""
-
-    def _offer(self, node: str, name: str) -> None:
-        """Have a proxy's secret ready for its ADS stream."""
-        secret = self.secrets.find(node, name)
-        if secret is not None:
-            self.proxies.by_id[node].resources.setdefault("SDS", {})[name] = secret
 
     async def _issue(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         header = frame.header

@@ -1,7 +1,7 @@
-"""Secrets: every proxy's identity and the mesh's root, delivered by SDS as istiod's configuration asks.
+"""Secrets of the proxy's agent: its identity, the mesh's root and files, at `sds-grpc` as istiod's configuration asks.
 
-Envoy opens one stream per secret. A secret that is not there is not answered for: Envoy goes on waiting, as
-it does when Istio's agent has none.
+Those of a `credentialName` are istiod's own and come over ADS with the rest. Envoy opens one stream per secret. One
+that is not there is not answered for: Envoy goes on waiting, as it does when Istio's agent has none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from meshtest.envoy.secret_files import PREFIXES, Disk
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
 IDENTITY = "default"
 ROOT = "ROOTCA"
@@ -189,14 +189,3 @@ def root_secret(name: str, root: str) -> bytes:
     return bytes(
         secret_pb2.Secret(name=name, validation_context=context).SerializeToString(deterministic=True)
     )
-
-
-def credential(name: str, pem: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """A `credentialName` as istiod names its halves: the certificate plainly, the root with a suffix."""
-    found: list[tuple[str, bytes]] = []
-    if pem.get("cert"):
-        found.append((name, identity_secret(name, pem["cert"], pem["key"])))
-    if pem.get("ca"):
-        root = name if name.endswith(ROOT_SUFFIX) else name + ROOT_SUFFIX
-        found.append((root, root_secret(root, pem["ca"])))
-    return found

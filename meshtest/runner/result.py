@@ -83,7 +83,7 @@ class ScenarioResult:
                         "ref": str(manifest.ref),
                         "file": manifest.location.file,
                         "line": manifest.location.line,
-                        "yaml": _yaml(manifest.body),
+                        "yaml": _yaml(without_secrets(manifest.body)),
                     }
                     for manifest in scenario.policies
                 ],
@@ -138,6 +138,14 @@ def test_entry(nodeid: str, line: int, history: History, runtime: str) -> dict[s
             decisions=decisions(unpack(kept)),
         )
     )
+
+
+def without_secrets(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A Secret without what it keeps; anything else as it is."""
+    if body.get("kind") != "Secret":
+        return body
+    kept = {field: body[field] for field in ("data", "stringData") if body.get(field)}
+    return {**body, **{field: dict.fromkeys(values, "(not shown)") for field, values in kept.items()}}
 
 
 def _yaml(body: Mapping[str, Any]) -> str:

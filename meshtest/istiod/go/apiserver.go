@@ -60,6 +60,7 @@ func newAPIServer() *apiServer {
 		metadata:  metadatafake.NewSimpleMetadataClient(kube.FakeIstioScheme),
 		informers: promptFactory{informerfactory.NewSharedInformerFactory()},
 	}
+	server.kube.PrependReactor("create", "subjectaccessreviews", mayReadOwnSecrets)
 	definitions := server.metadata.Resource(gvr.CustomResourceDefinition).(metadatafake.MetadataClient)
 	for _, resource := range customResources() {
 		_, err := definitions.CreateFake(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{

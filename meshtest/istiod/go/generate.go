@@ -30,6 +30,7 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 		func() error { return w.listeners(p, &state, request) },
 		func() error { return w.named(p, &state, "RDS", request, &all) },
 		func() error { return w.named(p, &state, "ECDS", request, &all) },
+		func() error { return w.secrets(p, &state, &all) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -42,7 +43,7 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 // typeURLs are the long names of the types.
 var typeURLs = map[string]string{
 	"CDS": v3.ClusterType, "EDS": v3.EndpointType, "LDS": v3.ListenerType, "RDS": v3.RouteType,
-	"ECDS": v3.ExtensionConfigurationType,
+	"ECDS": v3.ExtensionConfigurationType, "SDS": v3.SecretType,
 }
 
 // ask runs one generator; a nil answer means that the request does not concern it.
@@ -120,5 +121,20 @@ func (w *world) named(p *proxy, state *resources, kind string, request, all *mod
 		return err
 	}
 	state.put(kind, found, nil)
+	return nil
+}
+
+// secrets makes all that a proxy refers to, whatever the request is about: they are few and cached, and which of them a
+// proxy may have depends on more than themselves.
+func (w *world) secrets(p *proxy, state *resources, all *model.PushRequest) error {
+	names := state.wanted["SDS"]
+	if len(names) == 0 && len(state.blobs["SDS"]) == 0 {
+		return nil
+	}
+	found, err := w.ask(p, "SDS", names, all)
+	if err != nil {
+		return err
+	}
+	state.put("SDS", found, state.missing("SDS", found))
 	return nil
 }

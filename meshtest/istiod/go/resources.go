@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -13,14 +14,14 @@ import (
 )
 
 // The names of resource types on the wire, in the order in which a proxy takes them.
-var types = []string{"CDS", "EDS", "LDS", "RDS", "ECDS"}
+var types = []string{"CDS", "EDS", "LDS", "RDS", "ECDS", "SDS"}
 
 // resources is everything a proxy was told, by type and name, and what it asks for by name because of it.
 //
 // A state is never changed once it is made: a copy shares what did not change.
 type resources struct {
 	blobs map[string]map[string][]byte
-	// references are, per type, the names that each cluster (for EDS) or listener (for RDS and ECDS) refers to.
+	// references are, per type, the names that each cluster (for EDS and SDS) or listener (for RDS, ECDS and SDS) refers to.
 	references map[string]map[string][]string
 	// wanted unites them.
 	wanted map[string]sets.String
@@ -140,10 +141,10 @@ func (r *resources) refer(kind string, changed, removed []string, read func(blob
 				r.references[target] = map[string][]string{}
 			}
 		}
-		if names == nil {
-			delete(r.references[target], name)
+		if by := kind + " " + name; names == nil {
+			delete(r.references[target], by)
 		} else {
-			r.references[target][name] = names
+			r.references[target][by] = names
 		}
 	}
 	for _, name := range removed {
@@ -171,32 +172,44 @@ func (r *resources) refer(kind string, changed, removed []string, read func(blob
 }
 
 // referredBy are the types that resources of a type refer to.
-var referredBy = map[string][]string{"CDS": {"EDS"}, "LDS": {"RDS", "ECDS"}}
+var referredBy = map[string][]string{"CDS": {"EDS", "SDS"}, "LDS": {"RDS", "ECDS", "SDS"}}
 
-// readCluster finds which endpoints a cluster asks for.
+// readCluster finds which endpoints and secrets a cluster asks for.
 func readCluster(blob []byte) (map[string][]string, error) {
 	cluster := &clusterv3.Cluster{}
 	if err := proto.Unmarshal(blob, cluster); err != nil {
 		return nil, err
 	}
-	if cluster.GetType() != clusterv3.Cluster_EDS {
-		return nil, nil
+	names := map[string][]string{}
+	if cluster.GetType() == clusterv3.Cluster_EDS {
+		name := cluster.GetEdsClusterConfig().GetServiceName()
+		if name == "" {
+			name = cluster.Name
+		}
+		names["EDS"] = []string{name}
 	}
-	name := cluster.GetEdsClusterConfig().GetServiceName()
-	if name == "" {
-		name = cluster.Name
+	if !refersToSecrets(blob) {
+		return names, nil
 	}
-	return map[string][]string{"EDS": {name}}, nil
+	sockets := []*core.TransportSocket{cluster.GetTransportSocket()}
+	for _, match := range cluster.GetTransportSocketMatches() {
+		sockets = append(sockets, match.GetTransportSocket())
+	}
+	var err error
+	names["SDS"], err = secretsOf(sockets)
+	return names, err
 }
 
-// readListener finds which routes and filter configurations a listener asks for.
+// readListener finds which routes, filter configurations and secrets a listener asks for.
 func readListener(blob []byte) (map[string][]string, error) {
 	listener := &listenerv3.Listener{}
 	if err := proto.Unmarshal(blob, listener); err != nil {
 		return nil, err
 	}
 	names := map[string][]string{}
+	var sockets []*core.TransportSocket
 	for _, chain := range append(listener.FilterChains, listener.DefaultFilterChain) {
+		sockets = append(sockets, chain.GetTransportSocket())
 		for _, filter := range chain.GetFilters() {
 			if filter.GetConfigDiscovery() != nil {
 				names["ECDS"] = append(names["ECDS"], filter.Name)
@@ -218,5 +231,10 @@ func readListener(blob []byte) (map[string][]string, error) {
 			}
 		}
 	}
-	return names, nil
+	if !refersToSecrets(blob) {
+		return names, nil
+	}
+	var err error
+	names["SDS"], err = secretsOf(sockets)
+	return names, err
 }

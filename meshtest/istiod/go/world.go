@@ -12,6 +12,7 @@ import (
 	"istio.io/istio/pilot/pkg/config/kube/extensions"
 	"istio.io/istio/pilot/pkg/config/kube/gateway"
 	"istio.io/istio/pilot/pkg/config/memory"
+	kubecredentials "istio.io/istio/pilot/pkg/credentials/kube"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/core"
 	"istio.io/istio/pilot/pkg/serviceregistry/aggregate"
@@ -92,6 +93,14 @@ func newWorld(mesh *meshconfig.MeshConfig) *world {
 	clusters := multicluster.NewController(multicluster.ControllerOptions{
 		Client: w.client, ClusterID: clusterID, SystemNamespace: systemNamespace, MeshConfig: watcher, Debugger: debugger,
 	})
+	credentials := kubecredentials.NewMulticluster(clusterID, clusters)
+	credentials.AddSecretHandler(func(changed kind.Kind, name, namespace string) {
+		w.updater.ConfigUpdate(&model.PushRequest{
+			ConfigsUpdated: sets.New(model.ConfigKey{Kind: changed, Name: name, Namespace: namespace}),
+			Reason:         model.NewReasonStats(model.SecretTrigger),
+		})
+	})
+	w.env.CredentialsController = credentials
 	entries := serviceentry.NewController(configs, w.updater, clusters, watcher,
 		serviceentry.WithClusterID(clusterID), serviceentry.WithKRTDebugger(debugger))
 	services := kubecontroller.NewController(w.client, options)
@@ -162,6 +171,7 @@ func generatorsOf(server *xds.DiscoveryServer) map[string]model.XdsResourceGener
 		v3.ListenerType:               &xds.LdsGenerator{ConfigGenerator: generator},
 		v3.RouteType:                  &xds.RdsGenerator{ConfigGenerator: generator},
 		v3.ExtensionConfigurationType: &xds.EcdsGenerator{ConfigGenerator: generator},
+		v3.SecretType:                 xds.NewSecretGen(server.Env.CredentialsController, server.Cache, clusterID, server.Env.Mesh()),
 	}
 }
 

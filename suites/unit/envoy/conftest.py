@@ -19,6 +19,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import json_format
 
 from meshtest.envoy.binary import find_envoy
@@ -38,6 +39,7 @@ MESSAGES = {
     "EDS": endpoint_pb2.ClusterLoadAssignment,
     "LDS": listener_pb2.Listener,
     "RDS": route_pb2.RouteConfiguration,
+    "SDS": secret_pb2.Secret,
 }
 
 
@@ -401,6 +403,11 @@ class Pair:
         http = manager(route_config=static_routes("inbound"))
         chain = {"filters": [http], "transport_socket": transport, "name": "edge"}
         return "LDS", {"name": "edge", "address": address(self.edge_port), "filter_chains": [chain]}
+
+    def credential(self, name: str, certificate: str, key: str) -> tuple[str, dict[str, Any]]:
+        """A certificate as istiod serves it."""
+        chain, secret = ({"inline_string": text} for text in (certificate, key))
+        return "SDS", {"name": name, "tls_certificate": {"certificate_chain": chain, "private_key": secret}}
 
     def handshake(self, root: str, name: str) -> dict[str, Any]:
         """The certificate that the edge shows to a client that trusts `root`."""

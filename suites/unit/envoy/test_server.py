@@ -172,17 +172,30 @@ def test_issued_certificate_opens_the_callee(mesh: Pair, tmp_path: Path) -> None
     assert mesh.bench.line(mesh.callee)["peer"] == spiffe
 
 
-def test_credentials_come_over_ads_and_may_come_late(mesh: Pair) -> None:
-    issued = mesh.bench.channel.call("issue", timeout=10, spiffe="", dns=["shop.example"]).header
+def test_credentials_come_over_ads_and_may_come_late_change_and_go(mesh: Pair) -> None:
+    def give(*names: str) -> str:
+        issued = mesh.bench.channel.call("issue", timeout=10, spiffe="", dns=names).header
+        mesh.bench.update(
+            (mesh.callee, [mesh.credential("kubernetes://shop", issued["cert"], issued["key"])])
+        )
+        return str(issued["ca"])
+
     kind, listener = mesh.edge("kubernetes://shop")
     mesh.bench.update((mesh.callee, [(kind, listener)]), within=5)
+    root = mesh.bench.channel.call("issue", timeout=10, spiffe="").header["ca"]
     with pytest.raises(OSError):  # noqa: PT011 - whichever way Envoy says that it has no certificate
-        mesh.handshake(issued["ca"], "shop.example")
-    mesh.bench.channel.call("secrets", timeout=10, set={"*": {"kubernetes://shop": issued}})
-    assert mesh.handshake(issued["ca"], "shop.example")
-    again = mesh.bench.channel.call("issue", timeout=10, spiffe="", dns=["shop.example"]).header
-    mesh.bench.channel.call("secrets", timeout=10, set={mesh.callee.node_id: {"kubernetes://shop": again}})
-    assert mesh.handshake(issued["ca"], "shop.example")
+        mesh.handshake(root, "shop.example")
+    assert mesh.handshake(give("shop.example"), "shop.example")
+    assert mesh.handshake(give("shop.example", "other.example"), "other.example")
+    mesh.bench.update(removed=[(mesh.callee, "SDS", "kubernetes://shop")])
+    assert mesh.handshake(root, "shop.example")  # Envoy keeps what it has, as in a cluster
+
+
+def test_secrets_are_not_among_what_is_shown(mesh: Pair) -> None:
+    mesh.bench.update((mesh.callee, [mesh.credential("kubernetes://shop", "a certificate", "a key")]))
+    dump = mesh.bench.channel.call("dump", timeout=10, proxy=mesh.callee.node_id, raw=True).payload.decode()
+    assert "a key" not in dump
+    assert "kubernetes://shop" not in dump
 
 
 def test_a_new_control_plane_takes_over_with_the_same_root(mesh: Pair) -> None:
