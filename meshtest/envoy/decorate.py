@@ -21,6 +21,7 @@ from meshtest.envoy.access_log import Evidence
 from meshtest.envoy.bootstrap import socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
 from meshtest.envoy.faults_filter import fault_filters
+from meshtest.envoy.patience import do_not_wait, names_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableSequence
@@ -114,7 +115,10 @@ def _listener(raw: bytes, context: Context) -> bytes:
     listener.access_log.append(evidence.refused)
     _keep_known(listener.listener_filters)
     faults = context.faults() if side == "inbound" else []
+    files = names_files(raw)
     for chain in _chains(listener):
+        if files:
+            do_not_wait(chain.transport_socket)
         _keep_known(chain.filters)
         for network_filter in chain.filters:
             _network_filter(network_filter, evidence, faults)
@@ -159,9 +163,16 @@ def _http(
 
 
 def _cluster(raw: bytes, context: Context) -> bytes:
-    if not context.generation and _ISTIO_MARKER not in raw:
+    files = names_files(raw)
+    if not context.generation and not files and _ISTIO_MARKER not in raw:
         return raw
     cluster = cluster_pb2.Cluster.FromString(raw)
+    if files:
+        for socket in (
+            cluster.transport_socket,
+            *(one.transport_socket for one in cluster.transport_socket_matches),
+        ):
+            do_not_wait(socket)
     _keep_known(cluster.filters)
     if cluster.type == cluster_pb2.Cluster.EDS:
         # Else an ejection takes effect a second late when endpoints have changed just before, as faults change them.

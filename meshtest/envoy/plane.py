@@ -106,9 +106,12 @@ class ControlPlane(FaultOperations):
             self._let_through_later()
             decorated = time.perf_counter()
             acked = await self._deliver(changed, deadline, bystanders=set(self._envoys))
+            await self.secrets.signal.until(self.secrets.files_known, deadline)
         ended = time.perf_counter()
         times = {"decorate": (decorated - begun) * 1e3, "live": (ended - decorated) * 1e3}
-        return {"acked": acked, "ms": {key: round(value, 2) for key, value in times.items()}}, b""
+        starved = {node: names for node in self._envoys if (names := self.secrets.starved(node))}
+        ms = {key: round(value, 2) for key, value in times.items()}
+        return {"acked": acked, "ms": ms, "starved": starved}, b""
 
     def _take(self, told: Mapping[str, Any], payload: bytes, past: Hold | None = None) -> dict[str, Changes]:
         """Decorate what is new; the changes of every proxy named, empty ones of new proxies included."""

@@ -104,6 +104,25 @@ class Secrets:
         """The nodes that have asked for a secret."""
         return {watch.node for watch in self._watches if watch.name == name}
 
+    def starved(self, node: str) -> list[str]:
+        """Files that an Envoy has not got and will not get as they are: they are not there, or it refused them."""
+        watches = [one for one in self._watches if one.node == node and one.name.startswith(PREFIXES)]
+        return sorted({one.name for one in watches if not one.acknowledged and self._hopeless(one)})
+
+    def _hopeless(self, watch: _Watch) -> bool:
+        secret = self.find(watch.node, watch.name)
+        return secret is None or watch.refused.startswith(secret.version)
+
+    def files_known(self) -> bool:
+        """Whether every Envoy has answered to the files that it was sent last."""
+        return all(
+            watch.acknowledged == secret.version or watch.refused.startswith(secret.version)
+            for watch in self._watches
+            if watch.name.startswith(PREFIXES)
+            and watch.node not in self.withheld
+            and (secret := self.find(watch.node, watch.name)) is not None
+        )
+
     def _wake(self, nodes: set[str], name: str = "") -> None:
         for watch in self._watches:
             if watch.node in nodes and name in ("", watch.name):

@@ -11,10 +11,11 @@ from meshtest.errors import ConfigurationRejected, ManifestError
 from meshtest.istiod.engine import Rejected
 from meshtest.mesh.build import engine_proxies, locate
 from meshtest.mesh.model import ObjectRef
+from meshtest.mesh.mounts import proxy_files
 from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from meshtest.errors import Location
     from meshtest.istiod.engine import Engine, Message, Update
@@ -76,7 +77,7 @@ class Told:
 class _Push:
     """What the server is told of one change: the Envoys there are, and what differs for them."""
 
-    envoys: Sequence[Mapping[str, str]]
+    envoys: Sequence[Mapping[str, Any]]
     update: Update
     anew: Sequence[str] = ()
     """Those whose pod is replaced: another Envoy will say that it is the same."""
@@ -134,7 +135,7 @@ class ControlPlane:
         return Pushed(
             engine=asked - began,
             push=time.monotonic() - asked,
-            notices=notices(update.messages, model),
+            notices=(*notices(update.messages, model), *starving(details.get("starved", {}), model)),
             details=details,
         )
 
@@ -253,6 +254,24 @@ def notices(messages: Sequence[Message], model: MeshModel) -> tuple[Notice, ...]
     )
 
 
+def starving(starved: Mapping[str, Sequence[str]], model: MeshModel) -> Iterator[Notice]:
+    """Proxies that have not got the files that a policy names; one notice for all that lack the same."""
+    pods = {pod.node_id: pod.key for pod in model.pods}
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for node, names in starved.items():
+        lacking.setdefault(tuple(names), []).append(pods.get(node, node))
+    for lacked, keys in lacking.items():
+        files = ", ".join(name.partition(":")[2].replace("~", ", ") for name in lacked)
+        first, *others = sorted(keys)
+        also = f" (nor has that of {', '.join(others)})" if others else ""
+        yield Notice(
+            level="warning",
+            code="missing-file",
+            message=f"its proxy has no {files}{also}: requests that need it will fail",
+            object=f"Pod {first}",
+        )
+
+
 def refused(messages: Sequence[Message], model: MeshModel, engine: Engine) -> ManifestError:
     """The error for a change that a cluster would refuse: the first reason, what was likely meant, the others."""
     from meshtest.live.fixes import Guesses  # noqa: PLC0415 - only for the mistake
@@ -296,7 +315,7 @@ def _replaced(old: MeshModel | None, new: MeshModel) -> list[str]:
     ]
 
 
-def _envoys(model: MeshModel) -> list[dict[str, str]]:
+def _envoys(model: MeshModel) -> list[dict[str, Any]]:
     return [
         {
             "id": pod.node_id,
@@ -304,6 +323,7 @@ def _envoys(model: MeshModel) -> list[dict[str, str]]:
             "workload": pod.workload_key,
             "identity": pod.identity,
             "kind": pod.kind.value,
+            "files": proxy_files(model, pod),
         }
         for pod in model.pods
         if pod.has_envoy

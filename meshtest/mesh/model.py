@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshtest.errors import Location
+    from meshtest.mesh.mounts import Mount
 
 TRUST_DOMAIN = "cluster.local"
 ROOT_NAMESPACE = "istio-system"
@@ -109,6 +110,8 @@ class Pod:
     host_network: bool = False
     trust_domain: str = TRUST_DOMAIN
     ready: bool = True
+    mounts: tuple[Mount, ...] = ()
+    """What its proxy finds on its disk."""
 
     @property
     def key(self) -> str:

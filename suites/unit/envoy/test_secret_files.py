@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from meshtest.envoy import sds
@@ -66,3 +67,21 @@ def test_sds_answers_for_files_and_reads_them_again_when_they_change() -> None:
     secrets.read_again()
     assert secrets.find("a", name) != first
     assert secrets.find("b", name) is None
+
+
+def test_who_waits_for_a_file_in_vain_is_known() -> None:
+    secrets = sds.Secrets()
+    name = "file-root:/etc/certs/ca.pem"
+    watch = sds._Watch("a", name, asyncio.Event())
+    secrets._watches.append(watch)
+    assert (secrets.starved("a"), secrets.starved("b"), secrets.files_known()) == ([name], [], True)
+    secrets.disk.put("a", {"/etc/certs/ca.pem": "ONE"})
+    secrets.read_again()
+    assert watch.wanted.is_set()
+    assert (secrets.starved("a"), secrets.files_known()) == ([], False)
+    secret = secrets.find("a", name)
+    assert secret is not None
+    watch.refused = f"{secret.version} no PEM"
+    assert (secrets.starved("a"), secrets.files_known()) == ([name], True)
+    watch.acknowledged, watch.refused = secret.version, ""
+    assert (secrets.starved("a"), secrets.files_known()) == ([], True)

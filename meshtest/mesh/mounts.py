@@ -1,0 +1,113 @@
+"""What proxies find on their disks from Secrets and ConfigMaps: certificates that policies name by their path.
+
+A sidecar's volumes stand in annotations (`sidecar.istio.io/userVolume` and `userVolumeMount`, JSON), a gateway's in its
+pod like any container's.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from posixpath import join
+from typing import TYPE_CHECKING, Any
+
+from meshtest.mesh.injection import PROXY_CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from meshtest.mesh.fields import Fields
+    from meshtest.mesh.model import MeshModel, Pod
+
+USER_VOLUME, USER_VOLUME_MOUNT = "sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount"
+_NAMES = {"secret": ("Secret", "secretName"), "configMap": ("ConfigMap", "name")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A Secret or ConfigMap at a path of a proxy's."""
+
+    path: str
+    kind: str
+    name: str
+    items: Mapping[str, str] = field(default_factory=dict)
+    """Key -> path below; empty: every key under its own name."""
+    sub_path: str = ""
+    """The one file of it that stands at `path` itself."""
+
+
+def mounts_of(template: Fields) -> tuple[Mount, ...]:
+    """The mounts of a pod's proxy; raises ManifestError for annotations that are no JSON."""
+    spec, notes = template.mapping("spec"), template.mapping("metadata").mapping("annotations")
+    volumes = {item.text("name"): item.value for item in spec.items("volumes")}
+    mounts = [
+        (mount.text("name"), mount.value)
+        for box in spec.items("containers")
+        if box.text("name") == PROXY_CONTAINER
+        for mount in box.items("volumeMounts")
+    ]
+    volumes |= _json(notes, USER_VOLUME)
+    mounts += _json(notes, USER_VOLUME_MOUNT).items()
+    return tuple(found for name, mount in mounts for found in _mounts(volumes.get(name) or {}, mount))
+
+
+def proxy_files(model: MeshModel, pod: Pod) -> dict[str, str]:
+    """Path -> text, as far as the Secrets and ConfigMaps are there."""
+    if not pod.mounts:
+        return {}
+    held = {
+        (body["kind"], body["metadata"]["name"]): body
+        for body in model.objects
+        if body["kind"] in ("Secret", "ConfigMap") and body["metadata"].get("namespace") == pod.namespace
+    }
+    found: dict[str, str] = {}
+    for mount in pod.mounts:
+        if (body := held.get((mount.kind, mount.name))) is not None:
+            found |= _files(mount, _texts(body))
+    return found
+
+
+def _files(mount: Mount, texts: Mapping[str, str]) -> dict[str, str]:
+    below = {
+        mount.items.get(key, key): text
+        for key, text in texts.items()
+        if not mount.items or key in mount.items
+    }
+    if mount.sub_path:
+        return {mount.path: below[mount.sub_path]} if mount.sub_path in below else {}
+    return {join(mount.path, name): text for name, text in below.items()}
+
+
+def _texts(body: Mapping[str, Any]) -> dict[str, str]:
+    data = body.get("data") or {}
+    if body["kind"] == "ConfigMap":
+        return {key: str(text) for key, text in data.items()}
+    return {key: base64.b64decode(text).decode("utf-8", "replace") for key, text in data.items()}
+
+
+def _mounts(volume: Mapping[str, Any], mount: Mapping[str, Any]) -> Iterator[Mount]:
+    sources: Iterable[Mapping[str, Any]] = (volume.get("projected") or {}).get("sources") or (volume,)
+    for source in sources:
+        for word, (kind, key) in _NAMES.items():
+            if (told := source.get(word)) is not None:
+                yield Mount(
+                    path=str(mount.get("mountPath", "")),
+                    kind=kind,
+                    name=str(told.get(key) or told.get("name") or ""),
+                    items={str(item["key"]): str(item["path"]) for item in told.get("items") or ()},
+                    sub_path=str(mount.get("subPath") or ""),
+                )
+
+
+def _json(notes: Fields, name: str) -> dict[str, Any]:
+    text = notes.text(name)
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise notes.error(name, f"{text!r} is no JSON mapping of volumes", expected='{"NAME": {...}}')
+    return found
