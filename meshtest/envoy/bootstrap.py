@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.model import PodKind
+from meshtest.mesh.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,7 @@ _UNLIMITED = 100_000
 
 def socket_path(directory: str, pod_key: str, purpose: str) -> str:
     """The path of a pod's `admin` or `probe` socket, or of its `access` log FIFO."""
-    return f"{directory}/{pod_key.replace('/', '_')}.{purpose}"
+    return f"{directory}/{file_name(pod_key)}.{purpose}"
 
 
 def node_metadata(pod: Pod, *, proxy_config: Mapping[str, Any] | None = None) -> dict[str, Any]:

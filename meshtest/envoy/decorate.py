@@ -22,6 +22,7 @@ from meshtest.envoy.bootstrap import socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
 from meshtest.envoy.faults_filter import fault_filters
 from meshtest.envoy.patience import do_not_wait, names_files
+from meshtest.mesh.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableSequence
@@ -94,9 +95,9 @@ class Decorator:
 
     def decorate(self, kind: str, raw: bytes, context: Context) -> bytes:
         """As the function `decorate`, to the byte."""
-        if kind not in ("LDS", "CDS"):
-            return decorate(kind, raw, context)
         pod = context.pod.encode()
+        if kind not in ("LDS", "CDS") or len(file_name(context.pod)) != len(pod):
+            return decorate(kind, raw, context)
         blank = _BLANK * (len(pod) - 1) + b"/"
         blanked = replace(context, pod=blank.decode(), _evidence={}, _faults=[])
         form = self._form(kind, raw, self._blank_contexts.setdefault(blanked, blanked))

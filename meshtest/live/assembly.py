@@ -175,7 +175,7 @@ def _environment(pod: Pod) -> dict[str, str]:
         "POD_NAMESPACE": pod.namespace,
         "NAMESPACE": pod.namespace,
         "SERVICE_ACCOUNT": pod.service_account,
-        "HOSTNAME": pod.name,
+        "HOSTNAME": pod.host_name,
     }
 
 

@@ -56,6 +56,9 @@ class Manifest:
     lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
 
+LONGEST_HOST_NAME = 63
+
+
 class PodKind(Enum):
     """What stands in a pod besides its application."""
 
@@ -122,6 +125,11 @@ class Pod:
     def workload_key(self) -> str:
         """`namespace/workload`, or as `key`."""
         return f"{self.namespace}/{self.workload}" if self.namespace else self.workload
+
+    @property
+    def host_name(self) -> str:
+        """What its kernel calls it, cut as Kubernetes does (pkg/kubelet: truncatePodHostnameIfNeeded)."""
+        return (self.hostname or self.name)[:LONGEST_HOST_NAME].rstrip("-.")
 
     @property
     def identity(self) -> str:

@@ -1,7 +1,8 @@
-"""What Kubernetes allows as names, labels and annotations; each function says what is wrong, or None."""
+"""What Kubernetes allows as names, labels and annotations: each `..._problem` says what is wrong, or None."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -11,6 +12,8 @@ SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
 LONGEST_LABEL = 63
 LONGEST_NAME = 253
+LONGEST_FILE = 80
+"""The path of a socket has 107 bytes at most (unix(7))."""
 ANY_NAME = frozenset(("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"))  # "system:..." is one
 
 
@@ -52,3 +55,11 @@ def _as_yaml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "null" if value is None else str(value)
+
+
+def file_name(key: str) -> str:
+    """What the files of the pod `namespace/name` are called."""
+    plain = key.replace("/", "_")
+    if len(plain) <= LONGEST_FILE:
+        return plain
+    return f"{plain[: LONGEST_FILE // 2]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -10,6 +10,8 @@ import os
 import socket
 from pathlib import Path
 
+from meshtest.mesh.names import file_name
+
 _CLONE_NEWNET = 0x40000000
 
 
@@ -45,7 +47,7 @@ class Namespaces:
     def _namespace(self, caller: str) -> int | None:
         if self._directory is None:
             return None
-        path = self._directory / caller.replace("/", "_")
+        path = self._directory / file_name(caller)
         try:
             state = path.stat()
         except OSError:

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.names import file_name
 from meshtest.runtime.docker import image as images
 from meshtest.runtime.docker import labels
 from meshtest.runtime.docker.client import CPU_PERIOD, ContainerSpec
@@ -121,7 +122,7 @@ class Shape:
             concurrency = ("--concurrency", str(self.concurrency))
             config["argv"] = [images.ENVOY, "--config-yaml", plan.bootstrap, *concurrency, *_ENVOY_FLAGS]
             config["needs"] = f"{DIRECTORY}/xds.sock"
-            config["access_log"] = f"{DIRECTORY}/{pod.key.replace('/', '_')}.access"
+            config["access_log"] = f"{DIRECTORY}/{file_name(pod.key)}.access"
         return ContainerSpec(
             name=self.name(pod.key),
             image=self.image_name,
@@ -129,7 +130,7 @@ class Shape:
             labels=self.labelled(**{labels.POD: pod.key, labels.PART: "sidecar"}),
             environment={CONFIG: json.dumps(config)},
             user=f"{SIDECAR_UID}:{SIDECAR_UID}",
-            hostname=pod.hostname or pod.name,
+            hostname=pod.host_name,
             attached=True,
             network=self.network.name,
             address=pod.ip,

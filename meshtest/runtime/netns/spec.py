@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import Unsupported
+from meshtest.mesh.names import file_name
 from meshtest.runtime.base import Command, Image, Interception, Role
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class PodSpec:
     @property
     def slug(self) -> str:
         """Its name in file names: `NS_POD`."""
-        return self.key.replace("/", "_")
+        return file_name(self.key)
 
 
 def plan_to_json(plan: SandboxPlan) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def pod_to_json(plan: PodPlan) -> dict[str, Any]:
         "key": pod.key,
         "namespace": pod.namespace,
         "ip": pod.ip,
-        "hostname": pod.hostname or pod.name,
+        "hostname": pod.host_name,
         "subdomain": pod.subdomain,
         "application": _application_to_json(plan.application),
         "bootstrap": plan.bootstrap,

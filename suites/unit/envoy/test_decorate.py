@@ -59,6 +59,13 @@ def manager_of(found: listener_pb2.Listener) -> hcm_pb2.HttpConnectionManager:
     return hcm_pb2.HttpConnectionManager.FromString(found.filter_chains[0].filters[-1].typed_config.value)
 
 
+@pytest.mark.parametrize("pod", ["default/a-0", f"{'n' * 60}/{'p' * 200}"], ids=["short", "long"])
+def test_for_many_proxies_it_is_the_same_to_the_byte(pod: str) -> None:
+    context = Context("/run/meshtest", pod)
+    raw = listener("INBOUND")
+    assert Decorator().decorate("LDS", raw, context) == decorate("LDS", raw, context)
+
+
 @pytest.mark.parametrize("direction", ["INBOUND", "OUTBOUND"])
 def test_filters_of_istios_own_envoy_go_and_alpn_is_replaced(direction: str) -> None:
     found = decorated(direction)

@@ -69,6 +69,15 @@ def test_pods_of_a_stateful_set_have_names_of_their_own(build: Build, workload: 
     assert pod.labels["statefulset.kubernetes.io/pod-name"] == "db-0"
 
 
+def test_the_host_name_is_cut_as_kubernetes_cuts_it(build: Build, workload: Workload) -> None:
+    long = "a" * 61 + "-b"
+    (pod,) = build(workload(long)).pods
+    assert pod.name == f"{long}-0"
+    assert pod.host_name == long
+    (other,) = build(workload("a" * 62)).pods
+    assert other.host_name == "a" * 62  # not with the hyphen that a host name cannot end in
+
+
 def test_the_service_account_is_the_identity(build: Build, workload: Workload) -> None:
     text = workload("web", pod="serviceAccountName: shop,") + workload("other")
     web, other = build(text, trust_domain="example.test").pods
