@@ -6,6 +6,7 @@ import base64
 import binascii
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.fields import fields_of
@@ -160,10 +161,10 @@ def with_labels(body: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str,
 def stamp(
     objects: Iterable[Mapping[str, Any]], before: Mapping[Identity, int]
 ) -> tuple[list[Mapping[str, Any]], dict[Identity, int]]:
-    """Give every object the time it was first applied at, one second after the other.
+    """Give every object an id, and the time it was first applied at, one second after the other.
 
     "The oldest wins" is a rule of Istio and of the Gateway API, so the order of application has to show; a
-    time that a manifest says is kept.
+    time that a manifest says is kept. istiod tells two policies apart by their ids.
     """
     stamped: list[Mapping[str, Any]] = []
     created: dict[Identity, int] = {}
@@ -176,7 +177,8 @@ def stamp(
         following = max(following, created[key] + 1)
         metadata = body["metadata"]
         time = metadata.get("creationTimestamp") or _time(created[key])
-        stamped.append({**body, "metadata": {**metadata, "creationTimestamp": time}})
+        uid = metadata.get("uid") or str(uuid5(NAMESPACE_OID, f"{'/'.join(key)} {created[key]}"))
+        stamped.append({**body, "metadata": {**metadata, "uid": uid, "creationTimestamp": time}})
     return stamped, created
 
 

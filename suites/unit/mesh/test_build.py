@@ -96,6 +96,20 @@ def test_objects_stay_as_old_as_they_are_and_new_ones_are_younger(build: Build) 
     assert times(second)["c"] > max(body["metadata"]["creationTimestamp"] for body in first.objects)
 
 
+def ids(model: MeshModel) -> dict[str, str]:
+    return {name: body["metadata"]["uid"] for name, body in objects(model, "PeerAuthentication").items()}
+
+
+def test_objects_have_ids_of_their_own_as_long_as_they_are_there(build: Build) -> None:
+    first = build(policy("a") + policy("b") + policy("c", "uid: '7'"))
+    assert len({*ids(first).values()}) == 3
+    assert ids(first)["c"] == "7"
+    second = build(policy("b"), previous=first)
+    assert ids(second)["b"] == ids(first)["b"]
+    third = build(policy("b") + policy("a"), previous=second)
+    assert ids(third)["a"] != ids(first)["a"]
+
+
 def test_building_is_pure(build: Build, workload: Workload) -> None:
     text = workload("web") + policy("a")
     assert build(text).objects == build(text).objects
