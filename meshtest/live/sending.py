@@ -77,6 +77,8 @@ class Sender:
         total = pace.total
         marks = self._marks(requests, faults, pace)
         self._sent += total
+        if faults.timed:
+            self._driver.prepare(caller.key)  # else the clock of the faults runs ahead of the first request
         start_at = self._begin(faults, pace)
         since = time.time()
         exchanges: Sequence[Exchange]

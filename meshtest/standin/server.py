@@ -81,6 +81,8 @@ class Server:
 
     async def start(self) -> None:
         """Listen on every port."""
+        if any(port.speaks in {Speaks.H2C, Speaks.GRPC} for port in self._config.ports):
+            importlib.import_module("meshtest.standin.http2")  # before anybody waits for an answer
         loop = asyncio.get_running_loop()
         for port in self._config.ports:
             factory = _factory(self.service, port)

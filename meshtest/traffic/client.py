@@ -71,6 +71,10 @@ class TrafficDriver:
         self._sent = 0
         self._lock = threading.Lock()
 
+    def prepare(self, caller: str) -> None:
+        """Return when a request of this caller can go out at once: some drivers start a process for it first."""
+        self._channel.call("here", timeout=_MARGIN, caller=caller)
+
     def request(self, caller: str, request: Request, *, marks: Sequence[str] = ()) -> Exchange:
         """Send one request and wait for its end."""
         target_of(request)  # a wrong URL is said here, where the user's code is

@@ -1,9 +1,10 @@
 """The driver: one process that sends every pod's requests, from inside the pod's network namespace.
 
-    pytest ── wire ──► request │ load │ cancel │ dial ──► sockets in the callers' pods
+    pytest ── wire ──► here │ request │ load │ cancel │ dial ──► sockets in the callers' pods
 
 Operations (header keys; answers are packed by `columns`):
 
+    here     nothing: whoever answers is there
     request  caller, request, exchange, marks: [member, ...]
     load     caller, requests, count, prefix, first, concurrency | rate, start_at, name (for cancel),
              marks: [[member, [position, ...]], ...]
@@ -80,6 +81,8 @@ class Driver:
         """One operation."""
         header = frame.header
         match header["op"]:
+            case "here":
+                return {}, b""
             case "request":
                 return await self._request(header)
             case "load":

@@ -7,20 +7,22 @@ init container, which has NET_ADMIN and nothing else, for the moment that it liv
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.names import file_name
 from meshtest.runtime.docker import image as images
-from meshtest.runtime.docker import labels
+from meshtest.runtime.docker import labels, pod_rules
 from meshtest.runtime.docker.client import CPU_PERIOD, ContainerSpec
 from meshtest.runtime.role import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from meshtest.runtime.base import Command, Image, PodPlan, Role
     from meshtest.runtime.docker.labels import Run
+    from meshtest.runtime.netns.netlink import Message
+    from meshtest.runtime.netns.rules import ClusterIps
 
 DIRECTORY = "/run/meshtest"
 SIDECAR_UID = 1337
@@ -29,6 +31,8 @@ OTHER_UID = 1338
 CONTROL_PLANE, RESOLVER, DRIVER = "meshtest/control-plane", "meshtest/resolver", "meshtest/driver"
 NAMES_ROLE = "meshtest.runtime.docker.names:main"
 _HOLDER = f"{images.CODE}/meshtest/runtime/docker/holder.py"
+_REAPER = f"{images.CODE}/meshtest/runtime/docker/reaper.py"
+_INIT = f"{images.CODE}/meshtest/runtime/docker/init.py"
 _ENVOY_FLAGS = (
     "--disable-hot-restart",
     "--drain-time-s", "0",
@@ -184,14 +188,13 @@ class Shape:
             host={**_confined(writable=True), "network_mode": f"container:{owner}"},
         )
 
-    def init(self, key: str, owner: str, config: Mapping[str, Any], number: int) -> ContainerSpec:
+    def init(self, key: str, owner: str, number: int) -> ContainerSpec:
         """The short-lived container that sets a pod's rules."""
         return ContainerSpec(
             name=self.name(f"{key}-init-{number}"),
             image=self.image_name,
-            command=[images.PYTHON, "-m", "meshtest.runtime.docker.init"],
+            command=[images.PYTHON, "-I", "-S", _INIT],
             labels=self.labelled(**{labels.POD: key, labels.PART: "init"}),
-            environment={CONFIG: json.dumps(dict(config))},
             user="0:0",
             attached=True,
             host={
@@ -207,7 +210,7 @@ class Shape:
         return ContainerSpec(
             name=self.name("reaper"),
             image=self.image_name,
-            command=[images.PYTHON, "-m", "meshtest.runtime.docker.reaper"],
+            command=[images.PYTHON, "-I", "-S", _REAPER],
             labels=self.labelled(**{labels.PART: "meshtest/reaper"}),
             environment={CONFIG: json.dumps({"label": f"{labels.RUN}={self.run.name}"})},
             user="0:0",
@@ -221,17 +224,12 @@ class Shape:
             },
         )
 
-    def first_rules(self, plan: PodPlan, cluster_ips: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
-        """What a pod's init container is told at the pod's start."""
-        return {
-            "first": True,
-            "uid": SIDECAR_UID,
-            "subnet": self.network.subnet,
-            "host": self.network.gateway,
-            "interception": asdict(plan.interception) if plan.interception is not None else None,
-            "old": {},
-            "new": cluster_ips,
-        }
+    def first_rules(self, plan: PodPlan, cluster_ips: ClusterIps) -> list[Message]:
+        """What a pod's init container sets at the pod's start."""
+        messages = pod_rules.base_messages(self.network.subnet, self.network.gateway)
+        if plan.interception is not None:
+            messages += pod_rules.redirects(plan.interception, SIDECAR_UID)
+        return messages + pod_rules.services({}, cluster_ips)
 
     def _volume(self) -> dict[str, Any]:
         return {"binds": {self.volume: {"bind": DIRECTORY, "mode": "rw"}}}

@@ -17,7 +17,11 @@ import socket
 import struct
 import sys
 import time
-from typing import Any
+
+TYPE_CHECKING = False
+"""Loading typing takes longer than all the rest."""
+if TYPE_CHECKING:
+    from typing import Any
 
 CONFIG = "MESHTEST_CONFIG"
 _LENGTHS = struct.Struct(">II")

@@ -2,51 +2,100 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
-import threading
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
+from meshtest.runtime.docker import pod_rules
 from meshtest.runtime.docker.container import Container
+from meshtest.runtime.docker.streams import channel
+from meshtest.runtime.netns import losing, netlink, nft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
+    from meshtest.runtime.netns.netlink import Message
 
 _TIMEOUT = 60.0
 
 
-class Held:
-    """An init container that waits for a word: its fault comes and goes in milliseconds."""
+class Hands:
+    """An init container: does in a pod's network namespace what it is told to, until it is let go."""
 
-    def __init__(self, init: Container, remove: Callable[[], Any]) -> None:
+    def __init__(self, key: str, init: Container, remove: Callable[[], Any]) -> None:
+        self._key = key
         self._init = init
         self._remove = remove
-        self._reader = io.BufferedReader(init.line)
-        self._lock = threading.Lock()
 
-    def say(self, word: str) -> dict[str, Any]:
-        """Say `go`, `count` or `restore`, and hear the answer."""
-        with self._lock:
-            self._init.line.write(f"{word}\n".encode())
-            said = self._reader.readline()
-        if not said:
-            raise RuntimeFailure(f"{self._init.what}: {self._init.report()}")
-        found: dict[str, Any] = json.loads(said)
-        return found
+    def start(self) -> None:
+        """Start it."""
+        init = self._init
+        init.line.on_end = init.line.hang_up
+        self._channel = channel(init.what, init.line)
+        init.start()
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        """Apply all messages or none."""
+        batches = list(nft.transactions(messages))
+        raw = [netlink.encode(batch) for batch in batches]
+        refused = self._ask("commit", b"".join(raw), sizes=[len(one) for one in raw]).header["refused"]
+        if refused is not None:
+            batch, place, number = refused
+            what = f"netlink refused {batches[batch][place].label}: {os.strerror(number)}"
+            raise RuntimeFailure(f"the rules of {self._key} cannot be set: {what}")
+
+    def dump(self, request: Message) -> Iterator[bytes]:
+        """What the kernel lists in answer to a message."""
+        return netlink.bodies(self._ask("dump", netlink.encode([request])).payload, request.label)
+
+    def _ask(self, op: str, payload: bytes, **fields: Any) -> Any:
+        try:
+            return self._channel.call(op, payload, timeout=_TIMEOUT, **fields)
+        except RuntimeFailure as exc:
+            raise RuntimeFailure(
+                f"the rules of {self._key} cannot be set: {exc}\n{self._init.report()}"
+            ) from exc
 
     def end(self) -> None:
-        """Let go of it."""
+        """Let go of it: it ends with its standard input."""
         self._init.line.hang_up()
         self._remove()
 
 
+class Held:
+    """A packet fault whose init container is there already: it comes and goes in milliseconds."""
+
+    def __init__(self, hands: Hands, name: str, lost: Sequence[losing.Lost]) -> None:
+        self._hands = hands
+        self._name = name
+        self._lost = lost
+
+    def lose(self) -> None:
+        """Have packets vanish from now on."""
+        self._hands.commit(pod_rules.losses(self._name, self._lost))
+
+    def lost(self) -> int:
+        """How many have vanished."""
+        chain = losing.chain_name(self._name, "")
+        return losing.dropped_of(chain, self._hands.dump(losing.rules_request()))
+
+    def restore(self) -> int:
+        """Let packets through again; how many have vanished."""
+        packets = self.lost()
+        self._hands.commit(pod_rules.restored(self._name))
+        return packets
+
+    def end(self) -> None:
+        """Let go of the container."""
+        self._hands.end()
+
+
 class Inits:
-    """Runs them, one for each thing to do."""
+    """Makes them, one for each thing to do."""
 
     def __init__(self, daemon: Daemon, shape: Shape, later: Callable[[Callable[[], Any]], Any]) -> None:
         self._daemon = daemon
@@ -54,25 +103,21 @@ class Inits:
         self._later = later
         self._numbers = itertools.count(1)
 
-    def hold(self, key: str, owner: str, config: Mapping[str, Any]) -> Held:
-        """Have an init container ready that waits for a word; it has rules to set by then."""
-        spec = self._shape.init(key, owner, {"held": config}, next(self._numbers))
+    def make(self, key: str, owner: str) -> Hands:
+        """One for the network namespace that a container owns, not started yet."""
+        spec = self._shape.init(key, owner, next(self._numbers))
         init = Container(self._daemon, spec, f"{key} init")
-        init.line.on_end = init.line.hang_up
-        init.start()
-        held = Held(init, lambda: self._later(lambda: self._daemon.remove("container", init.id)))
-        held.say("ready")
-        return held
+        return Hands(key, init, lambda: self._later(lambda: self._daemon.remove("container", init.id)))
 
-    def run(self, key: str, owner: str, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Do something in the namespace that a container owns; returns what the init container says."""
-        spec = self._shape.init(key, owner, config, next(self._numbers))
-        init = Container(self._daemon, spec, f"{key} init")
-        init.line.on_end = init.line.hang_up
-        init.start()
-        said = io.BufferedReader(init.line).read()
-        if self._daemon.wait(init.id, init.what, _TIMEOUT) != 0:
-            raise RuntimeFailure(f"the rules of {key} cannot be set: {init.report()}")
-        self._later(lambda: self._daemon.remove("container", init.id))
-        found: dict[str, Any] = json.loads(said or b"{}")
-        return found
+    def hold(self, key: str, owner: str, name: str, lost: Sequence[losing.Lost]) -> Held:
+        """Have one ready that waits to lose packets."""
+        hands = self.make(key, owner)
+        hands.start()
+        return Held(hands, name, lost)
+
+    def run(self, key: str, owner: str, messages: Sequence[Message]) -> None:
+        """Apply messages in the namespace that a container owns."""
+        hands = self.make(key, owner)
+        hands.start()
+        hands.commit(messages)
+        hands.end()

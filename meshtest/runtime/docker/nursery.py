@@ -7,7 +7,6 @@ What takes long about a stand-in is loading it; so one that was killed is there 
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
@@ -27,10 +26,7 @@ class Nursery(Holder):
     def __init__(self, target: str, config: dict[str, Any]) -> None:
         super().__init__({"argv": [target]})
         module, _, name = target.partition(":")
-        loaded = importlib.import_module(module)
-        with contextlib.suppress(AttributeError):
-            loaded.warm()
-        self._function = getattr(loaded, name)
+        self._function = getattr(importlib.import_module(module), name)
         self._config = config
         self._pipe: tuple[int, int] | None = None
 

@@ -78,11 +78,6 @@ def losses(name: str, lost: Sequence[losing.Lost]) -> list[Message]:
     return losing.messages(name, "", found)
 
 
-def dropped(name: str) -> int:
-    """How many packets have vanished by a fault in this namespace."""
-    return losing.dropped(losing.chain_name(name, ""))
-
-
 def restored(name: str) -> list[Message]:
     """Take a fault's rules away."""
     return losing.removal(name, "")

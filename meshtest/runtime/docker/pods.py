@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Action, Image, Part, Role
-from meshtest.runtime.docker import programs
+from meshtest.runtime.docker import pod_rules, programs
 from meshtest.runtime.docker.container import Container
 from meshtest.runtime.docker.streams import channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from meshtest.runtime.base import PodPlan
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
-    from meshtest.runtime.docker.inits import Inits
+    from meshtest.runtime.docker.inits import Hands, Inits
+    from meshtest.runtime.netns.netlink import Message
+    from meshtest.runtime.netns.rules import ClusterIps
     from meshtest.wire import Channel, Frame
 
 _SIGNALS = {
@@ -62,55 +64,61 @@ class DockerPod:
 
     def start(
         self,
-        cluster_ips: Mapping[str, Any],
+        cluster_ips: ClusterIps,
         gone: Sequence[str],
-        background: Callable[[Callable[[], Any]], Any],
+        background: Callable[[Callable[[], Any]], Future[Any]],
     ) -> None:
-        """Start everything of the pod."""
+        """Start everything of the pod; what can be made before its first container runs is made meanwhile."""
         self.stage = "its first container is being started"
         self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
+        init = background(lambda: self._inits.make(self.key, owner.id))
+        application = background(lambda: self._make_application(owner.id))
         self._holder = channel(owner.what, owner.line, self._note)
         owner.start()
         self.stage = "rules are being set"
-        rules = background(
-            lambda: self.set_rules({**self._shape.first_rules(self.plan, cluster_ips), "gone": list(gone)})
-        )
+        messages = [*self._shape.first_rules(self.plan, cluster_ips), *pod_rules.gone(gone)]
+        rules = background(lambda: _commit(init.result(), messages))
         if isinstance(self.plan.application, Role):
             # A stand-in calls nobody of itself: it may come up while the rules are set.
-            self._start_application()
+            self._start_application(application.result())
         rules.result()
         if not isinstance(self.plan.application, Role):
-            self._start_application()
+            self._start_application(application.result())
         self.stage = "ready"
 
-    def set_rules(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Set or read rules in the pod's namespace; an init container does it."""
+    def set_rules(self, messages: Sequence[Message]) -> None:
+        """Set rules in the pod's namespace; an init container does it."""
         assert self.owner is not None  # noqa: S101 - asked of started pods only
-        return self._inits.run(self.key, self.owner.id, config)
+        self._inits.run(self.key, self.owner.id, messages)
 
-    def _start_application(self) -> None:
-        application, owner = self.plan.application, self.owner
-        if application is None or owner is None:
-            return
-        self.stage = "its application is not ready"
+    def _make_application(self, owner: str) -> Container | None:
+        application = self.plan.application
+        if application is None:
+            return None
         files: dict[str, tuple[bytes, int]] = {}
         if isinstance(application, Role):
-            spec = self._shape.application(self.plan, application, owner.id)
+            spec = self._shape.application(self.plan, application, owner)
         elif isinstance(application, Image):
             self._ensure_image(application.reference)
-            spec = self._shape.image(self.plan, application, owner.id)
+            spec = self._shape.image(self.plan, application, owner)
         else:
             command, files = programs.translated(application)
-            spec = self._shape.program(self.plan, command, owner.id)
-        self.application = Container(self._daemon, spec, f"{self.key} application")
+            spec = self._shape.program(self.plan, command, owner)
+        made = Container(self._daemon, spec, f"{self.key} application")
         if files:
-            self._daemon.copy_in(self.application.id, files)
-        if isinstance(application, Role):
-            line = self.application.line
-            line.on_end = line.hang_up
-            self._role = channel(self.application.what, line, self._note_application)
-        self.application.start()
-        self._await_application(self.application)
+            self._daemon.copy_in(made.id, files)
+        return made
+
+    def _start_application(self, made: Container | None) -> None:
+        if made is None:
+            return
+        self.stage = "its application is not ready"
+        self.application = made
+        if isinstance(self.plan.application, Role):
+            made.line.on_end = made.line.hang_up
+            self._role = channel(made.what, made.line, self._note_application)
+        made.start()
+        self._await_application(made)
 
     def _ensure_image(self, reference: str) -> None:
         if not self._daemon.has_image(reference):
@@ -184,8 +192,7 @@ class DockerPod:
         self._on_event(self.key, Part.APPLICATION, frame)
 
 
-def cluster_ips_json(found: Mapping[str, Any], resolver: tuple[str, str]) -> dict[str, Any]:
-    """Cluster IPs as init containers are told, with the resolver's own."""
-    virtual, real = resolver
-    listed: dict[str, Any] = json.loads(json.dumps(found))
-    return {**listed, virtual: [[53, [[real, 53]]]]}
+def _commit(hands: Hands, messages: Sequence[Message]) -> None:
+    hands.start()
+    hands.commit(messages)
+    hands.end()

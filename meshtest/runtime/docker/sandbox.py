@@ -6,27 +6,30 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Action, Image, Role
-from meshtest.runtime.docker import cleaning
+from meshtest.runtime.docker import cleaning, pod_rules
 from meshtest.runtime.docker.containers import CONTROL_PLANE, NAMES_ROLE, RESOLVER, Shape
 from meshtest.runtime.docker.drivers import Drivers
 from meshtest.runtime.docker.inits import Inits
 from meshtest.runtime.docker.own import OwnProcess
-from meshtest.runtime.docker.pods import DockerPod, cluster_ips_json
+from meshtest.runtime.docker.pods import DockerPod
 from meshtest.runtime.docker.spoiling import PacketLoss, WrongNames
 from meshtest.runtime.netns import spec
 from meshtest.runtime.netns.links import RESOLVER as RESOLVER_IP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from meshtest.runtime.base import Completed, Lost, NameFault, NetworkPlan, Part, PodPlan, SandboxPlan
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.inits import Held
     from meshtest.runtime.docker.spoiling import Place
+    from meshtest.runtime.netns import losing
+    from meshtest.runtime.netns.netlink import Message
+    from meshtest.runtime.netns.rules import ClusterIps
     from meshtest.wire import Asking, Channel, Frame
 
 _THREADS = 48
@@ -52,10 +55,12 @@ class DockerSandbox:
         self._on_event = on_event
         self._closed = False
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="meshtest-docker")
+        self._helpers = ThreadPoolExecutor(_THREADS, thread_name_prefix="meshtest-docker-part")
+        """For the parts of a pod, for which a thread of the other pool waits."""
         self._pods: dict[str, DockerPod] = {}
         self._own: dict[str, OwnProcess] = {}
         self._addresses: dict[str, str] = {}
-        self._led: dict[str, Any] = {}
+        self._led: ClusterIps = {}
         """Addresses outside the pods' network -> port -> where they really lead."""
         self._gone: set[str] = set()
         """Addresses of pods that were removed."""
@@ -65,8 +70,8 @@ class DockerSandbox:
         control_plane = self._own_process(CONTROL_PLANE, plan.control_plane, net.control_plane)
         resolver = self._own_process(RESOLVER, Role(target=NAMES_ROLE), net.resolver)
         self.control_plane, self._names = control_plane.channel, WrongNames(resolver.channel)
-        self._inits = Inits(daemon, shape, self._pool.submit)
-        self._packets = PacketLoss(self._places, self._hold_inits)
+        self._inits = Inits(daemon, shape, self._helpers.submit)
+        self._packets = PacketLoss(self._places, self._hold_inits, self._pool)
         self._drivers = Drivers(daemon, plan.driver, self._owner_of)
         self.driver: Asking = self._drivers
         self._starting: list[tuple[str, Future[None]]] = [
@@ -96,7 +101,7 @@ class DockerSandbox:
         made = [DockerPod(self._daemon, self._shape, self._inits, plan, self._note) for plan in placed]
         self._pods.update({pod.key: pod for pod in made})
         return [
-            (pod.key, self._pool.submit(pod.start, ips, sorted(self._gone), self._pool.submit))
+            (pod.key, self._pool.submit(pod.start, ips, sorted(self._gone), self._helpers.submit))
             for pod in made
         ]
 
@@ -109,12 +114,16 @@ class DockerSandbox:
         if self._shape.network.has(own):
             return plan
         real = self.address(plan.pod.key)
-        self._led[own] = [[port.number, [[real, port.number]]] for port in plan.pod.ports]
+        self._led[own] = {port.number: [(real, port.number)] for port in plan.pod.ports}
         return replace(plan, pod=replace(plan.pod, ip=real))
 
-    def _cluster_ips(self, network: NetworkPlan) -> dict[str, Any]:
-        found = {**spec.network_to_json(network)["cluster_ips"], **self._led}
-        return cluster_ips_json(found, (RESOLVER_IP, self._shape.network.resolver))
+    def _cluster_ips(self, network: NetworkPlan) -> ClusterIps:
+        """Those of the Services, and the resolver's own."""
+        found = {
+            ip: {port: [(one.ip, one.port) for one in backends] for port, backends in ports.items()}
+            for ip, ports in network.cluster_ips.items()
+        }
+        return {**found, **self._led, RESOLVER_IP: {53: [(self._shape.network.resolver, 53)]}}
 
     def ready(self, timeout: float) -> None:
         """Wait until every container has started and every application is ready."""
@@ -153,16 +162,18 @@ class DockerSandbox:
         """Have every pod refuse at once what goes to pods that were removed."""
         if gone != self._gone:
             self._gone = gone
-            list(self._pool.map(lambda pod: pod.set_rules({"gone": sorted(gone)}), list(self._pods.values())))
+            self._set_rules(pod_rules.gone(sorted(gone)))
 
     def set_network(self, network: NetworkPlan) -> None:
         """Replace cluster IPs and names."""
         old, new = self._cluster_ips(self._network), self._cluster_ips(network)
         self._network = network
         if old != new:
-            rules = {"old": old, "new": new}
-            list(self._pool.map(lambda pod: pod.set_rules(rules), list(self._pods.values())))
+            self._set_rules(pod_rules.services(old, new))
         self._names.set_zone(spec.network_to_json(network)["zone"])
+
+    def _set_rules(self, messages: Sequence[Message]) -> None:
+        list(self._pool.map(lambda pod: pod.set_rules(messages), list(self._pods.values())))
 
     def address(self, name: str) -> str:
         """Where the process of this name can listen: an address that no pod has."""
@@ -209,7 +220,7 @@ class DockerSandbox:
 
     def _really(self, lost: Lost) -> Lost:
         """The same with the addresses that packets really bear."""
-        real = {led: ports[0][1][0][0] for led, ports in self._led.items() if ports}
+        real = {led: next(iter(ports.values()))[0][0] for led, ports in self._led.items() if ports}
         source, destination = real.get(lost.source, lost.source), real.get(lost.destination, lost.destination)
         return replace(lost, source=source, destination=destination)
 
@@ -219,8 +230,12 @@ class DockerSandbox:
         own = {one.address: (name, one.id) for name, one in self._own.items() if one.id}
         return {**own, **pods}
 
-    def _hold_inits(self, asked: Sequence[tuple[Place, Mapping[str, Any]]]) -> list[Held]:
-        return list(self._pool.map(lambda one: self._inits.hold(one[0][0], one[0][1], one[1]), asked))
+    def _hold_inits(self, name: str, asked: Sequence[tuple[Place, Sequence[losing.Lost]]]) -> list[Held]:
+        def hold(one: tuple[Place, Sequence[losing.Lost]]) -> Held:
+            (key, owner), lost = one
+            return self._inits.hold(key, owner, name, lost)
+
+        return list(self._pool.map(hold, asked))
 
     # -- processes -------------------------------------------------------------------------------------------
 
@@ -290,4 +305,5 @@ class DockerSandbox:
             pod.hang_up()
         for own in self._own.values():
             own.line.hang_up()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._helpers):
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -9,12 +9,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
+from meshtest.runtime.docker.inits import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from meshtest.runtime.base import Lost, NameFault
-    from meshtest.runtime.docker.inits import Held
+    from meshtest.runtime.netns import losing
     from meshtest.wire import Channel
 
 _TIMEOUT = 20.0
@@ -40,10 +42,12 @@ class PacketLoss:
     def __init__(
         self,
         places: Callable[[], Mapping[str, Place]],
-        hold: Callable[[Sequence[tuple[Place, Mapping[str, Any]]]], list[Held]],
+        hold: Callable[[str, Sequence[tuple[Place, Sequence[losing.Lost]]]], list[Held]],
+        pool: Executor,
     ) -> None:
         self._places = places
         self._hold = hold
+        self._pool = pool
         self._armed: dict[str, dict[Place, Held]] = {}
         self._lost: dict[str, dict[Place, Held]] = {}
 
@@ -54,8 +58,8 @@ class PacketLoss:
         unknown = sorted(set(wanted) - set(places))
         if unknown:
             raise RuntimeFailure(f"there is no pod at {unknown[0]}")
-        asked = [(places[ip], {"name": name, "rules": rules}) for ip, rules in wanted.items()]
-        held = self._hold(asked)
+        asked = [(places[ip], rules) for ip, rules in wanted.items()]
+        held = self._hold(name, asked)
         self._armed[name] = dict(zip((place for place, _ in asked), held, strict=True))
 
     def lose(self, name: str, lost: Sequence[Lost]) -> None:
@@ -66,16 +70,15 @@ class PacketLoss:
             self.arm(name, lost)
         # Noted before it is done: what is half done is taken away, too.
         self._lost[name] = self._armed.pop(name)
-        for held in self._living(name):
-            held.say("go")
+        list(self._pool.map(Held.lose, self._living(name)))
 
     def lost(self, name: str) -> int:
         """How many packets have vanished."""
-        return sum(int(held.say("count")["packets"]) for held in self._living(name))
+        return sum(self._pool.map(Held.lost, self._living(name)))
 
     def restore(self, name: str) -> int:
         """Let packets through again; how many have vanished."""
-        packets = sum(int(held.say("restore")["packets"]) for held in self._living(name))
+        packets = sum(self._pool.map(Held.restore, self._living(name)))
         for held in self._lost.pop(name, {}).values():
             held.end()
         return packets

@@ -18,7 +18,7 @@ from meshtest.runtime.netns import netlink, nft
 from meshtest.runtime.netns.netlink import Message, attributes, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 TABLE = "meshtest"
 _GET_CHAIN, _GET_RULE = 4, 7
@@ -78,22 +78,32 @@ def chain_name(name: str, where: Spot | str) -> str:
 
 def dropped(chain: str) -> int:
     """How many packets the rules of a chain have dropped, in this network namespace."""
-    return sum(packets for found, packets, _ in _rules() if found == chain)
+    with netlink.Netlink(netlink.NETFILTER) as socket_:
+        return dropped_of(chain, socket_.dump(rules_request()))
+
+
+def rules_request() -> Message:
+    """Ask for every rule of the table."""
+    return _request(_GET_RULE, text(1, TABLE))
+
+
+def dropped_of(chain: str, listed: Iterable[bytes]) -> int:
+    """How many packets the rules of a chain have dropped, by what the kernel listed."""
+    return sum(packets for found, packets, _ in _rules(listed) if found == chain)
 
 
 def everything() -> list[str]:
     """Every chain and rule of this network namespace, without what counts up."""
     with netlink.Netlink(netlink.NETFILTER) as socket_:
         chains = [_name(body, _CHAIN_NAME) for body in socket_.dump(_request(_GET_CHAIN, b""))]
+        rules = list(socket_.dump(rules_request()))
     listed = [f"chain {chain}" for chain in chains]
-    return sorted(listed + [f"rule {chain} {shape}" for chain, _, shape in _rules()])
+    return sorted(listed + [f"rule {chain} {shape}" for chain, _, shape in _rules(rules)])
 
 
-def _rules() -> Iterator[tuple[str, int, str]]:
+def _rules(listed: Iterable[bytes]) -> Iterator[tuple[str, int, str]]:
     """Chain, packets counted and expressions of every rule."""
-    with netlink.Netlink(netlink.NETFILTER) as socket_:
-        bodies = list(socket_.dump(_request(_GET_RULE, text(1, TABLE))))
-    for body in bodies:
+    for body in listed:
         packets, shape = 0, []
         for kind, value in attributes(body[4:]):
             if kind == _RULE_EXPRESSIONS:

@@ -97,6 +97,29 @@ def _padding(size: int) -> bytes:
     return bytes(-size % 4)
 
 
+def encode(messages: Sequence[Message]) -> bytes:
+    """The bytes of a batch; a message's sequence number is its place in it."""
+    return b"".join(message.encode(index) for index, message in enumerate(messages))
+
+
+def bodies(data: bytes, label: str) -> Iterator[bytes]:
+    """The bodies of what the kernel listed; raises where it refused to."""
+    for kind, _, body in _parts(data):
+        if kind == _ERROR:
+            raise NetlinkError(-struct.unpack_from("=i", body)[0], 0, label)
+        if kind != _DONE:
+            yield body
+
+
+def _parts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, sequence number and body of every message that the kernel sent."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        size, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
+        yield kind, sequence, data[offset + _HEADER.size : offset + size]
+        offset += size + -size % 4
+
+
 class Netlink:
     """A socket of the network namespace that the process is in when it is made."""
 
@@ -130,24 +153,16 @@ class Netlink:
 
     def send_whole(self, messages: Sequence[Message]) -> None:
         """Send messages in exactly one system call, as a transaction needs."""
-        raw = [message.encode(index) for index, message in enumerate(messages)]
-        self._transmit(raw, messages)
+        self._transmit([encode(messages)], messages)
 
     def dump(self, message: Message) -> Iterator[bytes]:
         """The bodies of all that the kernel lists in answer to a message."""
         self._socket.send(message.encode(0))
         while True:
             data = self._socket.recv(1 << 20)
-            offset = 0
-            while offset + _HEADER.size <= len(data):
-                size, kind, _, _, _ = _HEADER.unpack_from(data, offset)
-                if kind == _DONE:
-                    return
-                body = data[offset + _HEADER.size : offset + size]
-                if kind == _ERROR:
-                    raise NetlinkError(-struct.unpack_from("=i", body)[0], 0, message.label)
-                yield body
-                offset += size + -size % 4
+            yield from bodies(data, message.label)
+            if any(kind == _DONE for kind, _, _ in _parts(data)):
+                return
 
     def _transmit(self, raw: Iterable[bytes], messages: Sequence[Message]) -> None:
         self._socket.send(b"".join(raw))
@@ -166,9 +181,6 @@ class Netlink:
                 if exc.errno != errno.ENOBUFS:
                     raise
                 continue
-            offset = 0
-            while offset + _HEADER.size <= len(data):
-                size, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
+            for kind, sequence, body in _parts(data):
                 if kind == _ERROR:
-                    yield sequence, -struct.unpack_from("=i", data, offset + _HEADER.size)[0]
-                offset += size + -size % 4
+                    yield sequence, -struct.unpack_from("=i", body)[0]

@@ -12,7 +12,7 @@ from meshtest.runtime.netns import netlink
 from meshtest.runtime.netns.netlink import Message, attribute, nested, network, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Rule = tuple[bytes, ...]
 """The expressions of a rule, in order."""
@@ -157,20 +157,26 @@ def source_nat(ip: str) -> bytes:
 
 
 def commit(messages: Sequence[Message]) -> None:
-    """Apply all messages or none, in this network namespace.
+    """Apply all messages or none, in this network namespace."""
+    with netlink.Netlink(netlink.NETFILTER) as socket_:
+        for batch in transactions(messages):
+            socket_.send_whole(batch)
+
+
+def transactions(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """The batches in which messages go to the kernel.
 
     A transaction has to fit a socket buffer whose size is not ours to choose: a larger one is cut up.
     """
     part: list[Message] = []
     size = 0
-    with netlink.Netlink(netlink.NETFILTER) as socket_:
-        for message in messages:
-            if part and size + len(message.body) > _LARGEST:
-                socket_.send_whole([_bracket(_BEGIN), *part, _bracket(_END)])
-                part, size = [], 0
-            part.append(message)
-            size += len(message.body) + _OVERHEAD
-        socket_.send_whole([_bracket(_BEGIN), *part, _bracket(_END)])
+    for message in messages:
+        if part and size + len(message.body) > _LARGEST:
+            yield [_bracket(_BEGIN), *part, _bracket(_END)]
+            part, size = [], 0
+        part.append(message)
+        size += len(message.body) + _OVERHEAD
+    yield [_bracket(_BEGIN), *part, _bracket(_END)]
 
 
 def table(name: str) -> Message:

@@ -35,7 +35,7 @@ def every() -> dict[str, ContainerSpec]:
         "stand-in": SHAPE.application(plan(), role, "1234"),
         "program": SHAPE.program(plan(), Command(argv=("/bin/true",)), "1234"),
         "image": SHAPE.image(plan(), Image(reference="an/image"), "1234"),
-        "init": SHAPE.init("default/a-0", "1234", {}, 1),
+        "init": SHAPE.init("default/a-0", "1234", 1),
         "reaper": SHAPE.reaper("/var/run/docker.sock"),
     }
 
