@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import EngineError, RuntimeFailure
+from meshtest.errors import EngineError, RuntimeFailure, ScenarioError
 from meshtest.istiod.process import Process
 from meshtest.mesh.model import ObjectRef
 from meshtest.wire import RemoteError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from meshtest.errors import MeshTestError
     from meshtest.wire import Frame
 
 Object = dict[str, Any]
@@ -242,7 +243,9 @@ def _key(kind: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[str, str, st
     return (group if slash else "", kind["kind"], meta.get("namespace", ""), meta["name"])
 
 
-def _error(exc: RemoteError) -> EngineError:
+def _error(exc: RemoteError) -> MeshTestError:
+    if exc.kind == "MeshConfig":
+        return ScenarioError(exc.message.removeprefix("meshConfig: "), key="meshConfig")
     if exc.kind == "Rejected":
         return Rejected(exc.message, _messages(exc.details.get("messages", ())))
     if exc.kind == "Panic":

@@ -223,6 +223,7 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
     for line in found:
         if line["side"] != "inbound":
             may += _onward(line, pods, must) + int(line.get("mirrors") or 0)
+            among = among or (pods.behind_service(line.get("upstream") or "") if _answered(line) else among)
     if exchange.backend is not None and exchange.backend.calls:
         for place in _called(exchange.backend, pods):
             must[place] += 1

@@ -131,11 +131,15 @@ func (w *world) set(o *object) error {
 	if o.config == nil {
 		return nil
 	}
+	given := *o.config
+	if o.Kind == gvk.RequestAuthentication.Kind {
+		given = given.DeepCopy() // the store's own is changed
+	}
 	var err error
-	if w.store.Get(o.config.GroupVersionKind, o.Name, o.Namespace) == nil {
-		_, err = w.store.Create(*o.config)
+	if w.store.Get(given.GroupVersionKind, o.Name, o.Namespace) == nil {
+		_, err = w.store.Create(given)
 	} else {
-		_, err = w.store.Update(*o.config)
+		_, err = w.store.Update(given)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	meshconfig "istio.io/api/mesh/v1alpha1"
+	security "istio.io/api/security/v1beta1"
 	configaggregate "istio.io/istio/pilot/pkg/config/aggregate"
 	"istio.io/istio/pilot/pkg/config/kube/extensions"
 	"istio.io/istio/pilot/pkg/config/kube/gateway"
@@ -52,12 +53,13 @@ type world struct {
 	updater    *updater
 	server     *xds.DiscoveryServer // only its parts are used: cache, generators, push rules
 	generators map[string]model.XdsResourceGenerator
+	keySets    map[*security.JWTRule]keySet
 	pushes     int
 }
 
 // newWorld starts an istiod that knows of nothing yet.
 func newWorld(mesh *meshconfig.MeshConfig) *world {
-	w := &world{stop: make(chan struct{}), env: model.NewEnvironment()}
+	w := &world{stop: make(chan struct{}), env: model.NewEnvironment(), keySets: map[*security.JWTRule]keySet{}}
 	debugger := new(krt.DebugHandler)
 	watcher := meshwatcher.NewTestWatcher(mesh)
 	w.env.DomainSuffix = domain
@@ -195,6 +197,7 @@ func (w *world) push() (*model.PushRequest, sets.String) {
 		context.PushVersion = strconv.Itoa(w.pushes)
 		context.JwtKeyResolver = w.server.JwtKeyResolver
 		context.InitContext(w.env, old, request)
+		w.standInForFetches(context)
 		if request.Forced {
 			w.env.Cache.ClearAll()
 		} else {

@@ -109,12 +109,12 @@ def binary() -> Path:
 
 
 @pytest.fixture
-def start(binary: Path) -> Iterator[Callable[[], Engine]]:
+def start(binary: Path) -> Iterator[Callable[..., Engine]]:
     """Start engines that end with the test."""
     with ExitStack() as stack:
 
-        def one() -> Engine:
-            engine = Engine.start(binary)
+        def one(**switches: str) -> Engine:
+            engine = Engine.start(binary, env=switches)
             stack.callback(engine.close)
             return engine
 
@@ -131,9 +131,15 @@ class Told:
     proxies: list[dict[str, Any]] = field(default_factory=list)
 
     def update(
-        self, *changed: Object, gone: tuple[Object, ...] = (), proxies: list[dict[str, Any]] | None = None
+        self,
+        *changed: Object,
+        gone: tuple[Object, ...] = (),
+        proxies: list[dict[str, Any]] | None = None,
+        mesh_config: str | None = None,
     ) -> Update:
-        update = self.engine.update(set=changed, delete=[ref_of(body) for body in gone], proxies=proxies)
+        update = self.engine.update(
+            set=changed, delete=[ref_of(body) for body in gone], proxies=proxies, mesh_config=mesh_config
+        )
         self.proxies = self.proxies if proxies is None else proxies
         self.objects.update({ref_of(body): copy.deepcopy(body) for body in changed})
         for body in gone:

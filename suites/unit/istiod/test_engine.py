@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meshtest.errors import EngineError
+from meshtest.errors import ScenarioError
 from meshtest.istiod.engine import Engine, EnginePanic, Rejected
 from meshtest.waiting import wait_until
 
@@ -183,7 +183,7 @@ def test_takes_mesh_configuration(told: Told) -> None:
     update = told.engine.update(mesh_config="outboundTrafficPolicy: {mode: REGISTRY_ONLY}")
     assert "RDS" in {kind for kind, _ in named(update.header)}
     assert told.engine.update(mesh_config="").header["proxies"].keys() == told.state.keys()
-    with pytest.raises(EngineError, match="outbondTrafficPolicy"):
+    with pytest.raises(ScenarioError, match=r"^meshConfig: .*outbondTrafficPolicy"):
         told.engine.update(mesh_config="outbondTrafficPolicy: {}")
 
 

@@ -277,6 +277,39 @@ def test_behind_a_service_of_gateways_one_of_them_must_be_heard() -> None:
     assert complete()
 
 
+def test_behind_a_service_that_a_sidecar_passes_on_to_one_pod_must_be_heard() -> None:
+    services = {"10.96.0.20": {9080: [Backend(ip=B.ip, port=9080), Backend(ip=C.ip, port=9080)]}}
+    passed = line(A, "outbound", upstream="10.96.0.20:9080", upstream_local=f"{A.ip}:50000")
+    refused = line(
+        A, "outbound", upstream="10.96.0.20:9080", details="upstream_reset_before_response_started"
+    )
+
+    def complete(*lines: bytes) -> bool:
+        log = AccessLog()
+        for each in lines:
+            log.feed(json.loads(each)["pod"], each)
+        return join([exchange()], log, PODS, timeout=0.05, grace=0.01, services=services)[0].complete
+
+    assert not complete(passed)
+    assert complete(passed, inbound(C))
+    assert complete(refused)
+
+
+def test_a_connection_is_told_of_once() -> None:
+    """Envoy takes plaintext that it looked into for TLS for a failed handshake, and says so besides."""
+    peek: dict[str, Any] = {
+        "layer": "tcp",
+        "name": None,
+        "downstream_failure": "TLS_error|error:1000009c:HTTP_REQUEST",
+    }
+    address: dict[str, Any] = {"downstream_direct_remote": f"{PLAIN.ip}:40000"}
+    one = exchange(caller=PLAIN, remote_address=f"{B.ip}:9080")
+    whole = joined(one, inbound(**address), line(B, "inbound", **peek, **address))
+    assert places(whole) == ["inbound default/b-1"]
+    alone = joined(exchange(caller=PLAIN, outcome=Outcome.RESET), line(B, "inbound", **peek, **address))
+    assert [hop.layer for hop in alone.hops] == ["tcp"]
+
+
 def test_calls_that_the_application_reports_are_expected_too() -> None:
     inner = {"workload": "c", "namespace": "default", "pod": "c-1"}
     call = {"url": "http://c:9080/", "outcome": "response", "status": 200, "body": inner}
