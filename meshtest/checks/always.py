@@ -18,6 +18,7 @@ from meshtest.scenario.expect import ALWAYS_IDENTITIES as NAME
 
 if TYPE_CHECKING:
     from meshtest.checks.evidence import Facts
+    from meshtest.mesh.model import Pod
     from meshtest.traffic.model import Exchange, History, Hop
 
 REFUSED = 400
@@ -56,12 +57,24 @@ def _caller(exchange: Exchange, hop: Hop, facts: Facts) -> Shown:
     """Who called; nothing where nothing shows it, or where the scenario chose a certificate itself."""
     if hop.side == "outbound" or not hop.peer:
         return NOTHING
-    pod = origin(hop, facts)
+    pod = _end(exchange, hop, facts)
     if pod is None:
         return NOTHING
     if exchange.request.tls is not None and exchange.request.tls.certificate and pod.key == exchange.caller:
         return NOTHING
     return hop.peer, pod.identity, f"{hop.pod} let {hop.peer} through, which is {pod.identity}"
+
+
+def _end(exchange: Exchange, hop: Hop, facts: Facts) -> Pod | None:
+    """The pod that the TLS of an inbound connection began at: gateways on the way may have passed it on as it was."""
+    pod = origin(hop, facts)
+    passed = [
+        one for one in exchange.hops if one.side == "gateway" and one.layer == "tcp" and not one.upstream_peer
+    ]
+    for one in reversed(passed):
+        if pod is not None and pod.key == one.pod:
+            pod = origin(one, facts)
+    return pod
 
 
 def _callee(hop: Hop, facts: Facts) -> Shown:

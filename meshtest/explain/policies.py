@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.ingresses import behind
+from meshtest.mesh.kinds import group_of
 from meshtest.mesh.model import ObjectRef
 from meshtest.mesh.places import find, locate
 from meshtest.mesh.route_rules import find_rule, merged
@@ -46,6 +48,10 @@ def routing(model: MeshModel, config: str, route: str = "", effect: str = "route
         return None
     if merged(found["name"]):
         return _of_gateway_api(model, route, effect)
+    if (ingress := behind(found["namespace"], found["name"], model.manifests)) is not None:
+        ref, rule = ingress
+        name = ref.namespace, ref.name
+        return decision(model, ref.kind, group_of(ref.api_version), name, effect=effect, rule=rule)
     kind = "".join(word.capitalize() for word in found["kind"].split("-"))
     return decision(
         model, kind, found["group"], (found["namespace"], found["name"]), effect=effect, route=route

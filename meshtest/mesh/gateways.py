@@ -1,6 +1,7 @@
 """The gateways of a usual Istio installation, where manifests count on them and do not bring them.
 
-A `Gateway` of Istio only selects pods: `istio: ingressgateway` means a Deployment of the installation.
+A `Gateway` of Istio only selects pods: `istio: ingressgateway` means a Deployment of the installation, and so does an
+Ingress.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from meshtest.mesh.fields import fields_of
 from meshtest.mesh.gateway_api import is_gateway
+from meshtest.mesh.ingresses import is_ingress
 from meshtest.mesh.injection import INJECT, TEMPLATES
-from meshtest.mesh.manifests import manifests_of
+from meshtest.mesh.manifests import identity, manifests_of
 from meshtest.mesh.model import ROOT_NAMESPACE
 from meshtest.mesh.selectors import matches
 from meshtest.mesh.yaml_source import documents
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from meshtest.mesh.fields import Fields
     from meshtest.mesh.model import Manifest, Pod
 
-USUAL = ("ingressgateway", "egressgateway")
+INGRESS = "ingressgateway"
+USUAL = (INGRESS, "egressgateway")
+OFFERED = frozenset((15021, 80, 443))
+PROTOCOLS = frozenset(("HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TLS", "TCP", "MONGO", "MYSQL", "REDIS"))
 GROUP = "networking.istio.io/"
 TEMPLATE = f"""
 apiVersion: v1
@@ -41,6 +46,7 @@ spec:
   - {{name: status-port, port: 15021, targetPort: 15021}}
   - {{name: http2, port: 80, targetPort: 8080}}
   - {{name: https, port: 443, targetPort: 8443}}
+%(ports)s
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -65,25 +71,45 @@ spec:
 
 
 def usual_gateways(
-    manifests: Iterable[Manifest], pods: Sequence[Pod], namespace: str = ROOT_NAMESPACE
+    manifests: Sequence[Manifest], pods: Sequence[Pod], namespace: str = ROOT_NAMESPACE
 ) -> list[Manifest]:
-    """The usual gateways that some Gateway selects, or names by their Service, and no pod answers to."""
-    missing = [
-        name
-        for name in USUAL
-        if any(_asks_for(manifest, name, namespace) for manifest in manifests)
-        and not any(pod.labels.get("istio") == name for pod in pods)
-    ]
-    return [made for name in missing for made in _manifests(name, namespace)]
+    """The usual gateways that some Gateway or Ingress selects, or names by their Service, and no pod answers to.
+
+    What the manifests bring of one, such as its Service, stays theirs.
+    """
+    given = {identity(manifest.ref) for manifest in manifests}
+    found: list[Manifest] = []
+    for name in USUAL:
+        asking = [manifest for manifest in manifests if _asks_for(manifest, name, namespace)]
+        if asking and not any(pod.labels.get("istio") == name for pod in pods):
+            found += _manifests(name, namespace, _ports(asking))
+    return [manifest for manifest in found if identity(manifest.ref) not in given]
 
 
 def _asks_for(manifest: Manifest, name: str, namespace: str) -> bool:
     if is_gateway(manifest):
         return _uses(fields_of(manifest).mapping("spec"), f"istio-{name}", namespace)
+    if is_ingress(manifest):
+        return name == INGRESS
     if manifest.ref.kind != "Gateway" or not manifest.ref.api_version.startswith(GROUP):
         return False
     selector = fields_of(manifest).mapping("spec").texts("selector")
     return "istio" in selector and matches(selector, _labels(name))
+
+
+def _ports(asking: Iterable[Manifest]) -> dict[int, str]:
+    """The further ports that the Service has to offer, and what is spoken there: whoever uses them would add them."""
+    found: dict[int, str] = {}
+    for manifest in asking:
+        spec = fields_of(manifest).mapping("spec")
+        ports = [server.mapping("port") for server in spec.items("servers")]
+        for number, protocol in [
+            *((port.whole("number", 0), port.text("protocol")) for port in ports),
+            *((one.whole("port", 0), one.text("protocol")) for one in spec.items("listeners")),
+        ]:
+            if number and number not in OFFERED:
+                found.setdefault(number, protocol.lower() if protocol.upper() in PROTOCOLS else "tcp")
+    return found
 
 
 def _uses(spec: Fields, service: str, namespace: str) -> bool:
@@ -96,6 +122,10 @@ def _labels(name: str) -> Mapping[str, str]:
     return {"app": f"istio-{name}", "istio": name}
 
 
-def _manifests(name: str, namespace: str) -> list[Manifest]:
-    text = TEMPLATE % {"name": name, "namespace": namespace}
+def _manifests(name: str, namespace: str, ports: Mapping[int, str]) -> list[Manifest]:
+    lines = [
+        f"  - {{name: {protocol}-{number}, port: {number}, targetPort: {number}}}"
+        for number, protocol in ports.items()
+    ]
+    text = TEMPLATE % {"name": name, "namespace": namespace, "ports": "\n".join(lines)}
     return manifests_of(documents(text, f"<meshtest's own {name}>"))

@@ -74,10 +74,12 @@ _ACTED_ON: tuple[tuple[str, str, str], ...] = (
     (GATEWAY_API, "v1 v1alpha3 v1alpha2", "TLSRoute"),
     (GATEWAY_API, "v1 v1alpha3", "BackendTLSPolicy"),
     (GATEWAY_API_X, "v1alpha1", "XBackendTrafficPolicy"),
+    ("networking.k8s.io", "v1", "Ingress"),
 )
 _ACTED_ON_IN_NO_NAMESPACE: tuple[tuple[str, str, str], ...] = (
     ("", "v1", "Namespace Node"),
     (GATEWAY_API, "v1 v1beta1", "GatewayClass"),
+    ("networking.k8s.io", "v1", "IngressClass"),
 )
 _PASSED_OVER: tuple[tuple[str, str], ...] = (
     ("", "PersistentVolumeClaim LimitRange ResourceQuota Event PodTemplate"),
@@ -101,7 +103,6 @@ _PASSED_OVER_IN_NO_NAMESPACE: tuple[tuple[str, str], ...] = (
     ("rbac.authorization.k8s.io", "ClusterRole ClusterRoleBinding"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apiregistration.k8s.io", "APIService"),
-    ("networking.k8s.io", "IngressClass"),
     ("cert-manager.io", "ClusterIssuer"),
     ("external-secrets.io", "ClusterSecretStore ClusterExternalSecret"),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration MutatingWebhookConfiguration"),
@@ -115,7 +116,6 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
     (GATEWAY_API_X, "XBackend", "istiod does not act on it"),
     (GATEWAY_API_X, "XMesh", "istiod does not act on it"),
     ("networking.k8s.io", "NetworkPolicy", "nothing here filters packets by it"),
-    ("networking.k8s.io", "Ingress", "use a Gateway with a VirtualService or an HTTPRoute"),
     ("inference.networking.k8s.io", "InferencePool", "it needs an endpoint picker"),
     ("install.istio.io", "IstioOperator", "give its meshConfig to meshtest as the mesh configuration"),
     ("", "ReplicationController", "use a Deployment"),

@@ -40,6 +40,7 @@ _SHARED = (
     "half_close", "reuse", "messages",
 )  # fmt: skip
 """What a scenario's request and the driver's have in common."""
+_TLS = ("server_name", "alpn", "min_version", "max_version", "ca", "certificate", "key", "verify_name")
 PROBE_EVERY = 0.02
 """Seconds between two requests that look for recovery."""
 
@@ -142,15 +143,7 @@ def request_of(mesh: Mesh, traffic: Traffic) -> Request:
     tls = None
     if spec.tls is not None:
         identity = mesh.issue(spec.tls.identity) if spec.tls.identity else {}
-        tls = client_tls(
-            {
-                "server_name": spec.tls.server_name,
-                "alpn": spec.tls.alpn,
-                "min_version": spec.tls.min_version,
-                "max_version": spec.tls.max_version,
-                **identity,
-            }
-        )
+        tls = client_tls({name: getattr(spec.tls, name) for name in _TLS} | identity)
     request = Request(
         url=spec.url,
         protocol=protocol_of(spec.url, spec.protocol),

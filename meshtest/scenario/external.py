@@ -32,6 +32,7 @@ from meshtest.mesh.external import (
 from meshtest.mesh.sources import shown as shown_path
 from meshtest.mesh.yaml_source import Document, documents
 from meshtest.scenario.fields import Shape, Short, Spot, key, list_of, mapping_of, record, shown
+from meshtest.scenario.pem import PEM
 from meshtest.scenario.scalars import boolean, integer, word
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _PORT = re.compile(r"(\d{1,5})/([A-Z0-9]+)\Z")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\Z")
 _SECRET = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+\Z")
-_PEM = "-----BEGIN "
 _IN_CODE = "<Python>"
 
 
@@ -68,20 +68,6 @@ def _read_secret(value: Any, spot: Spot) -> str:
     if not isinstance(value, str) or not _SECRET.match(value):
         raise spot.error(f"{shown(value)} names no Secret", expected="namespace/name")
     return value
-
-
-def _read_pem(value: Any, spot: Spot) -> str:
-    """PEM as it stands there, or in a file beside the scenario."""
-    if isinstance(value, str) and _PEM in value:
-        return value
-    path = Path(spot.document.location.file).parent / str(value)
-    try:
-        found = path.read_text(encoding="utf-8") if isinstance(value, str) else ""
-    except (OSError, UnicodeError):
-        found = ""
-    if _PEM not in found:
-        raise spot.error(f"no PEM at {shown(value)}", expected="PEM, or a file that holds it")
-    return found
 
 
 def _checked(host: ExternalHost, spot: Spot) -> None:
@@ -116,7 +102,6 @@ SECRET = Shape(
     read=_read_secret,
     schema={"type": "string", "pattern": "^[^/]+/[^/]+$"},
 )
-PEM = Shape(expected="PEM, or a file that holds it", read=_read_pem, schema={"type": "string"})
 PORT: Shape[ExternalPort] = record(
     ExternalPort,
     {

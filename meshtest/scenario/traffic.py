@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from meshtest.scenario.fields import (
     shown,
     take_keys,
 )
+from meshtest.scenario.pem import PEM
 from meshtest.scenario.scalars import boolean, duration, integer, scalar_text, slug, text, word
 from meshtest.scenario.tokens import JWT
 
@@ -48,6 +49,10 @@ class TlsSpec:
     """A SPIFFE identity whose certificate, signed by the mesh's CA, it presents."""
     min_version: str = ""
     max_version: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+    verify_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,10 @@ TLS = record(
         "identity": key("identity", text("a SPIFFE identity")),
         "minVersion": key("min_version", word(("TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"), "TLS version")),
         "maxVersion": key("max_version", word(("TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"), "TLS version")),
+        "ca": key("ca", PEM),
+        "certificate": key("certificate", PEM),
+        "key": key("key", PEM),
+        "verifyName": key("verify_name", boolean()),
     },
 )
 REQUEST: Shape[RequestSpec] = record(

@@ -19,6 +19,7 @@ import (
 var aboutInjection = sets.New(
 	"IST0102", // namespace not enabled for injection
 	"IST0103", // pod without proxy
+	"IST0147", // pod with the image `auto`, which is the injector's to fill in
 )
 
 // analyze runs istioctl's analyzers over objects, which need not be those that istiod has.

@@ -52,8 +52,8 @@ func (j *judge) admit(ref reference, raw json.RawMessage) (*object, []message) {
 		return nil, say(ref, "error", decodeFindings(err))
 	}
 	setDefaults(decoded)
-	found := j.judgeMetadata(raw, ref.Namespace != "")
-	if found != nil {
+	found := append(j.judgeMetadata(raw, ref.Namespace != ""), judgeIngress(decoded)...)
+	if len(found) > 0 {
 		return nil, say(ref, "error", found)
 	}
 	return &object{reference: ref, raw: raw, kube: decoded}, nil

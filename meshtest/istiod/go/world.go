@@ -12,6 +12,7 @@ import (
 	configaggregate "istio.io/istio/pilot/pkg/config/aggregate"
 	"istio.io/istio/pilot/pkg/config/kube/extensions"
 	"istio.io/istio/pilot/pkg/config/kube/gateway"
+	"istio.io/istio/pilot/pkg/config/kube/ingress"
 	"istio.io/istio/pilot/pkg/config/memory"
 	kubecredentials "istio.io/istio/pilot/pkg/credentials/kube"
 	"istio.io/istio/pilot/pkg/model"
@@ -81,11 +82,7 @@ func newWorld(mesh *meshconfig.MeshConfig) *world {
 		MeshServiceController: registry, StatusWritingEnabled: activenotifier.New(false), KrtDebugger: debugger,
 	}
 
-	w.store = memory.NewController(memory.MakeSkipValidation(collections.PilotGatewayAPI()))
-	gateways := gateway.NewController(w.client, always, options, w.updater)
-	w.env.GatewayAPIController = gateways
-	stores := []model.ConfigStoreController{w.store, extensions.NewController(w.store, w.updater, debugger), gateways}
-	configs, err := configaggregate.MakeWriteableCache(stores, w.store)
+	configs, err := configaggregate.MakeWriteableCache(w.stores(options, watcher), w.store)
 	must(err)
 	w.env.ConfigStore = configs
 	virtualServices := model.NewVirtualServiceController(
@@ -125,6 +122,19 @@ func newWorld(mesh *meshconfig.MeshConfig) *world {
 	entries.ResyncEDS()
 	w.updater.ConfigUpdate(&model.PushRequest{Forced: true})
 	return w
+}
+
+// stores are where Istio's kinds come from: the resources themselves, and what istiod makes of the Gateway API and of
+// Ingresses.
+func (w *world) stores(options kubecontroller.Options, watcher meshwatcher.WatcherCollection) []model.ConfigStoreController {
+	w.store = memory.NewController(memory.MakeSkipValidation(collections.PilotGatewayAPI()))
+	gateways := gateway.NewController(w.client, always, options, w.updater)
+	w.env.GatewayAPIController = gateways
+	stores := []model.ConfigStoreController{w.store, extensions.NewController(w.store, w.updater, options.KrtDebugger), gateways}
+	if watcher.Mesh().IngressControllerMode != meshconfig.MeshConfig_OFF {
+		stores = append(stores, ingress.NewController(w.client, watcher, options, w.updater))
+	}
+	return stores
 }
 
 // close ends every goroutine of this istiod.

@@ -82,6 +82,21 @@ def test_identities_that_do_no_harm(make: Any, hop: dict[str, Any]) -> None:
     assert FAIL not in {each.verdict for each in results}
 
 
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("reviews", PASS), ("legacy", FAIL)], ids=["the caller's", "the gateway's"]
+)
+def test_tls_that_a_gateway_passes_on_is_the_callers(make: Any, name: str, verdict: Verdict) -> None:
+    gateway = make.hop(
+        pod="default/legacy-0", side="gateway", layer="tcp", raw={"downstream_direct_remote": "10.244.0.2:1"}
+    )
+    inbound = make.inbound(
+        peer=f"spiffe://cluster.local/ns/default/sa/{name}", raw={"downstream_direct_remote": "10.244.0.6:1"}
+    )
+    found = identities(make.history([make.exchange(hops=(gateway, inbound))]), make.facts)
+    assert found is not None
+    assert found.verdict is verdict
+
+
 def test_an_identity_that_the_scenario_chose_is_no_theft(make: Any) -> None:
     exchange = make.exchange(hops=(make.inbound(peer="spiffe://x/ns/a/sa/b"),))
     request = replace(exchange.request, tls=ClientTls(certificate="PEM"))

@@ -213,6 +213,22 @@ def test_refuses_unknown_fields_of_core_kinds(told: Told) -> None:
     assert (message.code, message.path) == ("unknown-field", "spec.ports[0].targtPort")
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ({"path": "/", "pathType": "Prefix"}, ""),
+        ({"path": "/"}, "spec.rules[0].http.paths[0].pathType"),
+        ({"path": "shop", "pathType": "Exact"}, "spec.rules[0].http.paths[0].path"),
+    ],
+    ids=["good", "no type", "not absolute"],
+)
+def test_judges_ingresses(told: Told, path: dict[str, Any], wrong: str) -> None:
+    backend = {"service": {"name": "back", "port": {"number": 80}}}
+    spec = {"rules": [{"host": "a.example", "http": {"paths": [{**path, "backend": backend}]}}]}
+    messages = told.engine.validate([make("networking.k8s.io/v1", "Ingress", "shop", spec)])
+    assert [message.path for message in messages] == ([wrong] if wrong else [])
+
+
 def test_passes_warnings_on(told: Told) -> None:
     rule = {"route": [{"destination": {"host": "back"}}]}
     twice = make(

@@ -190,6 +190,57 @@ def test_the_usual_gateway_runs_where_one_names_its_service(build: Build, host: 
     assert [pod.name for pod in build(BY_HAND.replace("HOST", host)).pods] == pods
 
 
+SERVERS = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"]}
+    - {port: {number: 31400, name: tcp, protocol: TCP}, hosts: ["*"]}
+    - {port: {number: 8888, name: odd, protocol: "http/2"}, hosts: ["*"]}
+---
+"""
+
+
+def test_the_usual_service_offers_every_port_that_servers_name(build: Build) -> None:
+    service = build(SERVERS).service("istio-system/istio-ingressgateway")
+    assert service is not None
+    assert [(port.name, port.number, port.target) for port in service.ports] == [
+        ("status-port", 15021, 15021),
+        ("http2", 80, 8080),
+        ("https", 443, 8443),
+        ("tcp-31400", 31400, 31400),
+        ("tcp-8888", 8888, 8888),
+    ]
+
+
+def test_a_further_port_leaves_the_pod_as_it_is(build: Build) -> None:
+    before, after = build(GATEWAY.replace("SELECTED", "ingressgateway")), build(SERVERS)
+    assert before.pods == after.pods
+
+
+def test_what_the_manifests_bring_of_the_usual_gateway_stays_theirs(build: Build) -> None:
+    own = """
+apiVersion: v1
+kind: Service
+metadata: {name: istio-ingressgateway, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, ports: [{name: web, port: 8000, targetPort: 8080}]}
+---
+"""
+    model = build(SERVERS + own)
+    service = model.service("istio-system/istio-ingressgateway")
+    assert service is not None
+    assert [port.number for port in service.ports] == [8000]
+    assert [pod.name for pod in model.pods_behind(service)] == ["istio-ingressgateway-0"]
+
+
+def test_an_ingress_is_served_by_the_usual_gateway(build: Build) -> None:
+    text = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: shop}, spec: {rules: []}}"
+    assert [pod.name for pod in build(text).pods] == ["istio-ingressgateway-0"]
+
+
 def test_the_usual_gateway_gives_way_to_one_of_the_manifests(build: Build, workload: Workload) -> None:
     own = workload("edge", metadata="labels: {app: edge, istio: ingressgateway}")
     assert [pod.name for pod in build(GATEWAY.replace("SELECTED", "ingressgateway") + own).pods] == ["edge-0"]
