@@ -9,6 +9,7 @@ from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
 from meshtest.live.external import Externals
 from meshtest.mesh import standins
+from meshtest.mesh.environment import application_of, environment_of
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.ports import standin_ports
@@ -84,7 +85,7 @@ def pod_plan(
     if pod.kind is PodKind.GATEWAY:
         application = None
     elif argv is not None:
-        application = Command(argv=tuple(argv))
+        application = Command(argv=tuple(argv), env=environment_of(pod))
     elif image is not None:
         application = image_of(pod, image)
     else:
@@ -109,7 +110,7 @@ def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, Image
 
 def image_of(pod: Pod, chosen: ImageSpec) -> Image:
     """What the scenario and the pod's manifest say of its image; the scenario's words win."""
-    own = pod.containers[0] if pod.containers else None
+    own = application_of(pod)
     if chosen.from_manifest and (own is None or not own.image):
         raise ScenarioError(
             f"the manifest of {pod.workload_key} names no image",
@@ -124,7 +125,7 @@ def image_of(pod: Pod, chosen: ImageSpec) -> Image:
         reference=named.image if named else chosen.image,
         command=command or None,
         args=args or None,
-        env={**(own.env if own else {}), **chosen.env},
+        env={**environment_of(pod), **chosen.env},
         cpus=chosen.resources.cpu,
         memory=None if memory is None else int(memory),
     )

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
 
+_MARGIN = 5.0
+"""Seconds that the server may take to answer besides what it waits for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
@@ -173,10 +176,11 @@ class ControlPlane:
             files=dict(self._disk.files),
             roots=self._disk.roots,
         )
-        ticket = self._channel.start("update", push.update.payload, **push.update.header)
+        within = self._timeouts.start if self._starts(push) else self._timeouts.push
+        ticket = self._channel.start("update", push.update.payload, within=within, **push.update.header)
         start_pods()
         try:
-            details = dict(self._channel.result(ticket, timeout=self._timeouts.start).header)
+            details = dict(self._channel.result(ticket, timeout=within + _MARGIN).header)
         except RemoteError as exc:
             if exc.kind == "Rejected":
                 raise ConfigurationRejected(exc.message) from exc
@@ -184,6 +188,11 @@ class ControlPlane:
         if push.gone:
             self._channel.call("proxies", timeout=self._timeouts.push, remove=push.gone)
         return details
+
+    def _starts(self, push: _Push) -> bool:
+        """Whether some sidecar is only about to start."""
+        known = {pod.node_id for pod in self._model.pods} if self._model else set()
+        return bool(push.anew) or any(envoy["id"] not in known for envoy in push.envoys)
 
     def suspend(self, outage: str) -> None:
         """Changes are noted from now on and not waited for: the control plane is `down` or `paused`."""

@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 def told(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
     """The same exchanges, each with the policy that decided it, and a backend that has a namespace and a workload."""
-    by_name: dict[str, Pod] = {}
+    by_name = {pod.key: pod for pod in model.pods}
     for pod in model.pods:
         by_name.setdefault(pod.name, pod)
     return [_named(exchange, by_name) for exchange in decided(exchanges, model)]
@@ -35,14 +35,14 @@ def told(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:
 def _named(exchange: Exchange, by_name: Mapping[str, Pod]) -> Exchange:
     """An application that is not the stand-in may know its host name only, which is its pod's."""
     backend = exchange.backend
-    if backend is None or backend.namespace:
+    if backend is None:
         return exchange
     seen = {hop.pod.rpartition("/")[2]: hop.pod for hop in exchange.hops}
-    pod = by_name.get(backend.pod)
-    if pod is None:
+    said = f"{backend.namespace}/{backend.pod}" if backend.namespace else seen.get(backend.pod, backend.pod)
+    pod = by_name.get(said)
+    if pod is None or (pod.namespace, pod.workload) == (backend.namespace, backend.workload):
         return exchange
-    namespace = seen.get(pod.name, pod.key).partition("/")[0]
-    return replace(exchange, backend=replace(backend, namespace=namespace, workload=pod.workload))
+    return replace(exchange, backend=replace(backend, namespace=pod.namespace, workload=pod.workload))
 
 
 def decided(exchanges: Iterable[Exchange], model: MeshModel) -> list[Exchange]:

@@ -54,4 +54,9 @@ def _container(item: Fields) -> Container:
         env={
             one.text("name"): one.text("value") for one in item.items("env") if "valueFrom" not in one.value
         },
+        fields={
+            one.text("name"): path
+            for one in item.items("env")
+            if (path := one.mapping("valueFrom").mapping("fieldRef").text("fieldPath"))
+        },
     )

@@ -88,6 +88,8 @@ class Container:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that are fields of the pod (the downward API): name -> field path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

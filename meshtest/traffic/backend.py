@@ -124,8 +124,8 @@ def _istio_echo(text: str) -> BackendReply | None:
         if found is None:
             continue
         if found[1] == "RequestHeader":
-            name, _, value = found[2].partition(":")
-            headers.append((name, value))
+            name, _, value = found[2][1:].partition(":")  # gRPC's `:authority` has a colon of its own
+            headers.append((found[2][:1] + name, value))
         else:
             fields.setdefault(found[1], found[2])
     if "Hostname" not in fields:

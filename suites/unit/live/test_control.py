@@ -1,21 +1,54 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from meshtest.live.control import starving
+import pytest
+
+from meshtest.istiod.engine import Update
+from meshtest.live.control import ControlPlane
+from meshtest.waiting import Timeouts
+from meshtest.wire import Frame
 
 if TYPE_CHECKING:
+    from meshtest.istiod.engine import Engine
     from meshtest.mesh.model import MeshModel
+    from meshtest.wire import Channel
 
 
-def test_who_lacks_the_same_files_is_told_of_once(model: MeshModel) -> None:
-    missing = ["file-cert:/c.pem~/k.pem", "file-root:/ca.pem"]
-    nodes = {pod.workload_key: pod.node_id for pod in model.pods}
-    notices = list(
-        starving({nodes["default/reviews-v1"]: missing, nodes["a/batch"]: ["file-root:/b.pem"]}, model)
-    )
-    why = "requests that need it will fail"
-    assert [str(notice) for notice in notices] == [
-        f"warning [missing-file]: Pod default/reviews-v1-0: its proxy has no /c.pem, /k.pem, /ca.pem: {why}",
-        f"warning [missing-file]: Pod a/batch-0: its proxy has no /b.pem: {why}",
-    ]
+class Istiod:
+    """An engine that finds nothing changed."""
+
+    def update(self, **_: Any) -> Update:
+        return Update(header={}, payload=b"", messages=(), generation=1)
+
+
+class Server:
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.within: list[float] = []
+
+    def call(self, _op: str, **_: Any) -> Frame:
+        return Frame(header={}, payload=b"")
+
+    def start(self, _op: str, _payload: bytes, *, within: float, **_: Any) -> int:
+        self.within.append(within)
+        return 1
+
+    def result(self, _ticket: int, *, timeout: float) -> Frame:
+        assert timeout > self.within[-1]
+        return Frame(header={}, payload=b"")
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def test_sidecars_that_start_have_the_time_of_a_start_and_others_that_of_a_push(
+    model: MeshModel, server: Server
+) -> None:
+    control = ControlPlane(cast("Engine", Istiod()), cast("Channel", server), Timeouts(start=200.0, push=7.0))
+    control.change(model, None)
+    control.change(model, None)
+    assert server.within == [200.0, 7.0]

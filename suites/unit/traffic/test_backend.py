@@ -93,6 +93,12 @@ def test_reads_istios_echo_server() -> None:
     )
 
 
+def test_reads_the_pseudo_headers_that_istios_echo_server_prints_for_grpc() -> None:
+    found = parse_backend(f"{ISTIO_ECHO}RequestHeader=:authority:b:7070\n".encode())
+    assert found is not None
+    assert found.request.headers[":authority"] == ["b:7070"]
+
+
 def test_reads_the_gateway_api_echo_server() -> None:
     found = parse_backend(json.dumps(ECHO_BASIC).encode())
     assert found is not None
