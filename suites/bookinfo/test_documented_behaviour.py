@@ -16,7 +16,7 @@ import pytest
 from meshtest.checks.statistics import accept_all, samples_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from meshtest import Mesh
     from meshtest.traffic.model import Exchange, History
@@ -230,17 +230,8 @@ def test_gateway_api_traffic_is_split(mesh: Mesh, file: str, shares: dict[str, f
 # -- what needs something that this mesh has not ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        ["networking/bookinfo-gateway.yaml"],
-        ["gateway-api/bookinfo-gateway.yaml"],
-        ["networking/egress-rule-google-apis.yaml"],
-    ],
-    ids=["needs-an-ingress-gateway", "needs-a-gateway-deployment", "needs-the-internet"],
-)
-def test_istiod_and_every_envoy_accept_it(mesh: Mesh, files: Sequence[str]) -> None:
-    use(mesh, *files)
+def test_istiod_and_every_envoy_accept_what_needs_the_internet(mesh: Mesh) -> None:
+    use(mesh, "networking/egress-rule-google-apis.yaml")
     assert set(ask(mesh, "reviews", requests=60)) == {"reviews-v1", "reviews-v2", "reviews-v3"}
 
 
@@ -250,3 +241,33 @@ def test_no_file_is_forgotten() -> None:
     named = {path.name for path in files if path.name in text or path.name.startswith("route-reviews-v")}
     assert files
     assert named == {path.name for path in files}
+
+
+# -- gateways ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "service"),
+    [
+        ("networking/bookinfo-gateway.yaml", "istio-ingressgateway.istio-system"),
+        ("gateway-api/bookinfo-gateway.yaml", "bookinfo-gateway-istio.default"),
+    ],
+    ids=["Istio", "Gateway API"],
+)
+def test_the_gateway_lets_productpage_in_and_nothing_else(mesh: Mesh, file: str, service: str) -> None:
+    use(mesh, file)
+    found = {
+        path: mesh.request("outside", f"http://bookinfo.example.com{path}", address=service)
+        for path in ("/productpage", "/static/a.css", "/login", "/api/v1/products/0", "/", "/reviews/0")
+    }
+    statuses = [one.status for one in found.values()]
+    assert statuses == [200, 200, 200, 200, 404, 404]
+    workloads = {one.backend.workload for one in found.values() if one.backend}
+    assert workloads == {"productpage-v1"}
+
+
+def test_the_gateway_goes_with_all_other_rules(mesh: Mesh) -> None:
+    gateway = "networking/bookinfo-gateway.yaml"
+    use(mesh, gateway, SUBSETS, "networking/virtual-service-reviews-v3.yaml")
+    assert mesh.request("outside", "http://any/productpage", address="gateway").status == 200
+    assert ask(mesh, "reviews") == {"reviews-v3": 12}
