@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meshtest import faults
+    from meshtest.live.changing import change
     from meshtest.live.mesh import Mesh
     from meshtest.traffic.model import ClientTls, Exchange, History, Outcome, Protocol, Request
 
@@ -27,11 +28,13 @@ __all__ = [
     "Protocol",
     "Request",
     "__version__",
+    "change",
     "faults",
 ]
 
 _HOMES = {
     "Mesh": "meshtest.live.mesh",
+    "change": "meshtest.live.changing",
     **dict.fromkeys(
         ("ClientTls", "Exchange", "History", "Outcome", "Protocol", "Request"), "meshtest.traffic.model"
     ),

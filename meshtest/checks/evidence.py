@@ -50,16 +50,20 @@ class Facts:
 
 
 def facts_of(
-    model: MeshModel, policies: Iterable[Manifest] = (), traffic: Mapping[str, str] | None = None
+    model: MeshModel,
+    policies: Iterable[Manifest] = (),
+    traffic: Mapping[str, str] | None = None,
+    *,
+    gone: Iterable[Pod] = (),
 ) -> Facts:
-    """The facts of a mesh, with the policies that a scenario brings besides."""
+    """The facts of a mesh, with the policies that a scenario brings besides and the pods that are `gone` by now."""
     manifests = merge(model.manifests, policies)
     places = {
         (manifest.ref.kind, manifest.ref.namespace, manifest.ref.name): manifest.location
         for manifest in manifests
     }
     return Facts(
-        pods={pod.key: pod for pod in model.pods},
+        pods={pod.key: pod for pod in (*gone, *model.pods)},
         policies=places,
         routes=tuple(manifest for manifest in manifests if manifest.ref.kind in KINDS),
         traffic=traffic or {},

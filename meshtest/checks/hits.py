@@ -47,15 +47,23 @@ def crossed(history: History, places: Mapping[str, Location]) -> list[CheckResul
 def _met(window: FaultWindow) -> str:
     if window.marked:
         return f"crossed by {window.hits} of {requests(window.marked)} chosen for it"
-    return f"met {window.hits} {window.unit if window.hits != 1 else _one(window)}"
+    return f"met {window.hits} {window.unit if window.hits != 1 else one(window)}"
 
 
 def _missed(window: FaultWindow) -> str:
     if window.injected == window.recovered:
         return f"its time never came ({window.kind} at {window.target}): the traffic had ended before"
     chosen = f", {window.marked} chosen" if window.unit == "requests" else ""
-    return f"no {_one(window)} crossed it ({window.kind} at {window.target}{chosen})"
+    return f"no {one(window)} crossed it ({window.kind} at {window.target}{chosen})"
 
 
-def _one(window: FaultWindow) -> str:
-    return {"queries": "query"}.get(window.unit, window.unit.removesuffix("s"))
+def one(window: FaultWindow) -> str:
+    """The unit of a single hit."""
+    return _SINGULARS.get(window.unit, window.unit.removesuffix("s"))
+
+
+_SINGULARS = {
+    "queries": "query",
+    "pushes": "push",
+    "requests for certificates": "request for certificates",
+}

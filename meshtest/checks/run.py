@@ -13,6 +13,7 @@ from meshtest.checks import (
     answered,
     attempts,
     called,
+    changes,
     denied,
     headers,
     hits,
@@ -71,18 +72,21 @@ def run(
     facts: Facts,
     *,
     faults: Mapping[str, Location] | None = None,
+    changed: Mapping[str, Location] | None = None,
 ) -> list[CheckResult]:
-    """Judge each check, each fault, and the identities of every exchange.
+    """Judge each check, each fault, each change, and the identities of every exchange.
 
     Args:
         specs: the checks of a scenario.
         history: what was sent, and what was done to the mesh.
         facts: what the mesh is.
         faults: fault id -> the line that asks for it.
+        changed: name of a change -> the line that asks for it.
 
     """
     results = [judge(spec, history, facts) for spec in specs]
     results += hits.crossed(history, faults or {})
+    results += changes.made(history, changed or {})
     always = identities(history, facts)
     return [*results, always] if always else results
 
@@ -113,7 +117,8 @@ def _judge(spec: CheckSpec, history: History, facts: Facts) -> Judgement:
 def judge_scenario(scenario: Scenario, history: History, facts: Facts) -> list[CheckResult]:
     """All results of a scenario; of a twin that must fail, its failure stands among them as a pass."""
     places = {fault.name: fault.location for fault in scenario.faults}
-    results = run(scenario.expect, history, facts, faults=places)
+    changed = {change.name: change.location for change in scenario.changes}
+    results = run(scenario.expect, history, facts, faults=places, changed=changed)
     wanted = scenario.expect_failure
     if (
         wanted

@@ -56,16 +56,28 @@ def matches(where: Where, exchange: Exchange, history: History, start: float) ->
         and (where.after is None or offset >= where.after)
         and (where.before is None or offset < where.before)
         and (not where.phase or where.phase in _phases(exchange, history))
+        and (not where.change or where.change == _side_of_changes(exchange, history))
     )
 
 
+def _side_of_changes(exchange: Exchange, history: History) -> str:
+    """`before` or `after` all changes; empty between them, or where one was not made."""
+    if not history.changes or not all(change.made for change in history.changes):
+        return ""
+    if exchange.started >= max(change.made for change in history.changes):
+        return "after"
+    ended = exchange.started + exchange.latency
+    return "before" if ended <= min(change.asked for change in history.changes) else ""
+
+
 def _phases(exchange: Exchange, history: History) -> set[str]:
-    started = exchange.started
+    """Of a request that went out while a fault came or was taken away, nothing is known: no phase."""
+    sent = exchange.started + exchange.sent_late
     if not history.faults:
         return set()
-    phases = {"during"} if any(w.injected <= started < w.recovered for w in history.faults) else set()
-    if started < min(window.injected for window in history.faults):
+    phases = {"during"} if any(w.in_force <= sent < w.leaving for w in history.faults) else set()
+    if sent < min(window.injected for window in history.faults):
         phases.add("before")
-    if started >= max(window.recovered for window in history.faults):
+    if sent >= max(window.recovered for window in history.faults):
         phases.add("after")
     return phases

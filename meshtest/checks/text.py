@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshtest.checks.hits import one
 from meshtest.checks.judging import seconds
 from meshtest.checks.status import ending
 from meshtest.checks.verdict import CheckResult, Verdict, combine
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 AROUND = 2
 MOST_HOPS = 12
+MOST_DONE = 8
 ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 
 
@@ -34,6 +36,7 @@ def render(results: Sequence[CheckResult], scenario: Scenario, history: History 
     for location in dict.fromkeys(result.location for result in bad if result.location):
         lines += ["", *source(location)]
     if history is not None:
+        lines += ["", *_done(history)] if history.faults or history.changes else []
         lines += ["", f"seed {history.seed}, {len(history.exchanges)} exchanges, scenario {scenario.name}"]
     return "\n".join(lines)
 
@@ -90,6 +93,18 @@ def _hop(hop: Hop) -> str:
         f"fault {', '.join(hop.faults)}" if hop.faults else "",
     ]
     return "  ".join(word for word in words if word)
+
+
+def _done(history: History) -> Iterator[str]:
+    """What was done to the mesh meanwhile, each with its time since the first request."""
+    start = min((each.started for each in history.exchanges), default=0.0)
+    for window in history.faults[:MOST_DONE]:
+        since, until = (f"{moment - start:+.3f} s" for moment in (window.injected, window.recovered))
+        hits = f"{window.hits} {window.unit if window.hits != 1 else one(window)}"
+        yield f"fault {window.id}, {since} to {until}, met {hits}; {window.placement}"
+    for change in history.changes[:MOST_DONE]:
+        when = f"{change.asked - start:+.3f} s" if change.made else "never"
+        yield f"{change.id}, {when}: {change.what}{f' ({change.held})' if change.held else ''}"
 
 
 def source(location: Location, around: int = AROUND) -> list[str]:

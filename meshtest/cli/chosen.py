@@ -1,4 +1,4 @@
-"""For `meshtest run --dry-run`: which requests each fault would hit, and when it would be in. Pure."""
+"""For `meshtest run --dry-run`: which requests each fault would hit, and when it and each change would come. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meshtest.live.faulting import Active
+    from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.model import Scenario
 
@@ -29,6 +30,13 @@ def when(fault: FaultSpec) -> str:
     return f"{start} for {fault.during.lasts:g} s"
 
 
+def made(change: ChangeSpec) -> str:
+    """Its time, on the clock of the traffic."""
+    if change.at is None:
+        return "before the first request, once the faults without a time are in force"
+    return f"at {change.at:g} s of the traffic"
+
+
 def which(scenario: Scenario, seed: int | None) -> dict[str, list[str]]:
     """Per fault of requests (by its name): what it would hit of each traffic, in words."""
     from meshtest.checks import requests_for  # noqa: PLC0415 - pytest imports this module early
@@ -37,8 +45,8 @@ def which(scenario: Scenario, seed: int | None) -> dict[str, list[str]]:
 
     faults = list(_active(scenario))
     found: dict[str, list[str]] = {fault.id: [] for fault in faults}
-    sent = 0
-    for traffic in scenario.traffic:
+    sent = sum(requests_for(scenario, each) for each in scenario.traffic if each.phase == "before")
+    for traffic in (each for each in scenario.traffic if each.phase == "during"):
         number = requests_for(scenario, traffic)
         pace = Pace(requests=number, rate=traffic.rate, duration=traffic.lasts)
         requests = [Request(url=traffic.request.url, headers=traffic.request.headers)]

@@ -19,6 +19,7 @@ from meshtest.mesh.kinds import sort
 from meshtest.mesh.manifests import identity, manifests_of, unique
 from meshtest.mesh.sources import SUFFIXES, read
 from meshtest.mesh.yaml_source import documents
+from meshtest.runner.collection import Judged, models
 from meshtest.scenario.loader import load as load_scenarios
 from meshtest.scenario.resolve import resolve
 
@@ -99,7 +100,7 @@ class Judge:
         self._pool = pool
         self._allowed = pool.options.allow_unsupported
         self._engine: Engine = pool.judge()  # started first: it comes up while the files are read
-        self._judged: set[int] = set()
+        self._judged = Judged()
         self.judgement = Judgement()
 
     def judge(self, files: Files) -> Judgement:
@@ -180,19 +181,18 @@ class Judge:
 
     def _scenario(self, scenario: Scenario) -> None:
         try:
-            model = self._pool.model(scenario)
-            resolve(scenario, model)
+            model, *later = models(scenario, self._pool)
+            resolve(scenario, model, later)
         except ScenarioError as exc:
             self._tell(exc)
             return
-        self._engine_on(model)
+        for each in (model, *later):
+            self._engine_on(each)
 
     # -- the engine ------------------------------------------------------------------------------------------
 
     def _engine_on(self, model: MeshModel) -> None:
-        fresh = [dict(body) for body in model.objects if id(body) not in self._judged]
-        self._judged |= {id(body) for body in model.objects}
-        messages = self._engine.validate(fresh)
+        messages = self._engine.validate(self._judged.fresh(model))
         if not any(message.level == "error" for message in messages):
             # The analyzers cannot read what has errors. Their advice may rest on what lies elsewhere: a warning.
             messages += self._engine.analyze([dict(body) for body in model.objects])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshtest.cli.chosen import when, which
+from meshtest.cli.chosen import made, when, which
 from meshtest.cli.terminal import count
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ def plan(scenario: Scenario, pool: MeshPool) -> Iterator[str]:
     for traffic in scenario.traffic:
         yield _entry("traffic", _traffic(scenario, traffic, model))
     yield from _faults(scenario, model, pool.options.seed)
+    for change in scenario.changes:
+        yield _entry("change", change.words)
+        yield _entry("", f"when: {made(change)}")
     for check in scenario.expect:
         yield _entry("expect", as_written(check.location, scenario))
     if scenario.expect_failure:
@@ -107,7 +110,10 @@ def _traffic(scenario: Scenario, traffic: Traffic, model: MeshModel) -> str:
     headers = "".join(f" [{name}: {value}]" for name, value in request.headers)
     pace = f" at {traffic.rate:g}/s for {traffic.lasts:g} s" if traffic.rate and traffic.lasts else ""
     name = f"{traffic.name}: " if len(scenario.traffic) > 1 else ""
-    return f"{name}{number} x {method}{request.url}{headers} from {_caller(traffic.sender, model)}{pace}"
+    phase = {"before": ", before the faults", "after": ", after the recovery"}.get(traffic.phase, "")
+    return (
+        f"{name}{number} x {method}{request.url}{headers} from {_caller(traffic.sender, model)}{pace}{phase}"
+    )
 
 
 def _caller(name: str, model: MeshModel) -> str:

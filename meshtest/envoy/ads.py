@@ -49,8 +49,10 @@ class Subscription:
 class Proxy:
     """One Envoy as the control plane sees it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, workload: str = "") -> None:
         self.context = context
+        self.workload = workload
+        """`namespace/name` of what its pod is a replica of."""
         self.resources: dict[str, dict[str, Resource]] = {}
         self.poisoned = False
         """Whether everything it is sent is made to be refused."""

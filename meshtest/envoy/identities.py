@@ -43,7 +43,7 @@ class Identities:
         """A proxy is gone."""
         self._spiffe.pop(node, None)
         self.stop(node)
-        self._secrets.drop(node, sds.ROOT)
+        self._secrets.forget(node)
 
     def certify(self, node: str, spiffe: str = "", **terms: Any) -> None:
         """Show another certificate from now on: the true one, unless told otherwise."""

@@ -42,6 +42,7 @@ class ControlPlane(FaultOperations):
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
         self._away = Away(self.secrets.keeps_from_starting)
+        self._starved, self._poisoned = set(), set()
         self._swaps = Swaps(directory)
         self._authorities = Authorities(seed)
         self._identities = identities.Identities(self.secrets, self._authorities)
@@ -94,7 +95,8 @@ class ControlPlane(FaultOperations):
             context = decorate.Context(self.directory, told["pod"], gateway=gateway)
             marks = Path(script_path(self.directory, context.pod))
             marks.write_text(script(context.pod, told["workload"]), encoding="utf-8")
-            self.proxies.by_id[node] = Proxy(context)
+            self.proxies.by_id[node] = Proxy(context, told["workload"])
+            self._afflict(node)
             self._envoys[node] = Envoy(self.proxies.by_id[node], self.directory)
         self._identities.meet(node, identity)
 
@@ -153,6 +155,7 @@ class ControlPlane(FaultOperations):
             # A drained chain has closed its connections; peers that pooled them shall have noticed.
             others = bystanders - changed.keys()
             await _all(self._away.unless(node, self._notice(node)) for node in others)
+        await _all(self._starve(node, deadline) for node in changed.keys() - present)
         return len(present)
 
     async def _notice(self, node: str) -> None:
@@ -210,7 +213,13 @@ class ControlPlane(FaultOperations):
         async with self._updating:
             chosen = frame.header.get("only") or [n for n, p in self.proxies.by_id.items() if p.primed]
             await _all(self._away.unless(node, self._catch_up(node, deadline)) for node in chosen)
+            await _all(self._starve(node, deadline) for node in chosen)
         return {}, b""
+
+    async def _starve(self, node: str, deadline: float) -> None:
+        """One that gets no certificate comes as far as asking for it."""
+        if node in self._away and not self._away.stands_still(node):
+            await self.secrets.asked_in_vain(node, deadline)
 
     async def _catch_up(self, node: str, deadline: float) -> None:
         """Bring one what it has missed, and wait until that is live."""

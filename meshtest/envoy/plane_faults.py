@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Operation = Callable[[Frame], Awaitable[tuple[dict[str, Any], bytes]]]
 
 PUSH_TIMEOUT = 30.0
+EVERY_WORKLOAD = "*"
 
 
 def deadline_of(frame: Frame) -> float:
@@ -41,6 +42,10 @@ class FaultOperations:
     _envoys: dict[str, Envoy]
     _updating: asyncio.Lock
     _away: Away
+    _starved: set[str]
+    """Workloads whose replicas get no certificates."""
+    _poisoned: set[str]
+    """Proxies that are sent what they refuse."""
 
     def of_faults(self) -> Mapping[str, Operation]:
         """By the names under which they are asked for."""
@@ -167,28 +172,48 @@ class FaultOperations:
         """Have everything that is sent to proxies be refused, or (`on` false) mend it again."""
         deadline = deadline_of(frame)
         refused = 0
+        nodes = set(frame.header["proxies"])
+        self._poisoned = self._poisoned | nodes if frame.header["on"] else self._poisoned - nodes
         async with self._updating:
             for node in frame.header["proxies"]:
                 if (proxy := self.proxies.by_id.get(node)) is None:
                     continue
-                proxy.poisoned = bool(frame.header["on"])
+                proxy.poisoned = node in self._poisoned
                 proxy.refused = 0 if proxy.poisoned else proxy.refused
                 await self._redecorate(node, ("LDS", "RDS", "CDS"), deadline)
                 refused += proxy.refused
         return {"hits": refused}, b""
 
     async def _withhold(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
-        """Answer these proxies no more when they ask for certificates, or (`on` false) answer them again."""
+        """Answer these proxies no more when they ask for certificates, or (`on` false) answer them again.
+
+        `workloads` are those whose replicas to come are meant as well; `*` is every one.
+        """
         deadline = deadline_of(frame)
-        nodes = set(frame.header["proxies"])
+        workloads = set(frame.header.get("workloads", ()))
+        nodes = set(frame.header["proxies"]) | self._replicas(workloads)
         if frame.header["on"]:
-            self.secrets.withheld |= nodes
+            self.secrets.withhold(nodes)
+            self._starved |= workloads
             return {"hits": 0}, b""
+        self._starved -= workloads
         self.secrets.answer_again(nodes)
         for node in nodes & self._envoys.keys():
             if self.proxies.by_id[node].stream is not None:
                 await self._away.unless(node, self._catch_up(node, deadline))
         return {}, b""
+
+    def _afflict(self, node: str) -> None:
+        """Have a new Envoy meet the faults of its workload, and those of an earlier one of its name."""
+        proxy = self.proxies.by_id[node]
+        proxy.poisoned = node in self._poisoned
+        if self._starved & {proxy.workload, EVERY_WORKLOAD}:
+            self.secrets.withhold([node])
+
+    def _replicas(self, workloads: set[str]) -> set[str]:
+        if EVERY_WORKLOAD in workloads:
+            return set(self.proxies.by_id)
+        return {node for node, proxy in self.proxies.by_id.items() if proxy.workload in workloads}
 
     async def _leave(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """Which Envoys stand still or have ended (`proxies`: all of them); those that are back catch up."""
@@ -209,7 +234,7 @@ class FaultOperations:
     async def _told(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """What faults of the control plane have touched so far, and who is connected."""
         hold = self._holds.by_id.get(str(frame.header.get("fault", "")))
-        nodes = frame.header.get("proxies", ())
+        nodes = {*frame.header.get("proxies", ()), *self._replicas(set(frame.header.get("workloads", ())))}
         known = [self.proxies.by_id[node] for node in nodes if node in self.proxies.by_id]
         return {
             "held": hold.hits if hold else 0,

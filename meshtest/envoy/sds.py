@@ -20,7 +20,7 @@ from meshtest.envoy.secret_files import PREFIXES, Disk
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
 IDENTITY = "default"
 ROOT = "ROOTCA"
@@ -91,6 +91,22 @@ class Secrets:
         if self.by_name.pop((node, name), None) is not None and self.find(node, name) is not None:
             self._wake({node}, name)
 
+    def forget(self, node: str) -> None:
+        """An Envoy has ended; another one of its name has acknowledged nothing."""
+        self.drop(node, ROOT)
+        self.unanswered.pop(node, None)
+        self._watches = [watch for watch in self._watches if watch.node != node]
+
+    def withhold(self, nodes: Iterable[str]) -> None:
+        """Answer these no more, and count anew what they ask for in vain."""
+        for node in nodes:
+            self.withheld.add(node)
+            self.unanswered.pop(node, None)
+
+    async def asked_in_vain(self, node: str, deadline: float) -> bool:
+        """Whether one has asked before the deadline, and got no answer."""
+        return await self.signal.until(lambda: bool(self.unanswered.get(node)), deadline)
+
     def answer_again(self, nodes: set[str]) -> None:
         """Give these what they ask for."""
         self.withheld -= nodes
@@ -159,7 +175,7 @@ class Secrets:
                 yield response
         finally:
             reading.cancel()
-            self._watches.remove(watch)
+            self._watches = [each for each in self._watches if each is not watch]
             self.signal.notify()
 
     async def _responses(
@@ -173,6 +189,7 @@ class Secrets:
             secret = self.find(watch.node, watch.name)
             if secret is not None and watch.node in self.withheld:
                 self.unanswered[watch.node] = self.unanswered.get(watch.node, 0) + 1
+                self.signal.notify()
             elif secret is not None:
                 response = discovery_pb2.DiscoveryResponse(
                     version_info=secret.version, type_url=TYPE_URLS["SDS"], nonce=str(nonce)

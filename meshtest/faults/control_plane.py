@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import RuntimeFailure, ScenarioError
 from meshtest.faults.making import faulty
 from meshtest.faults.outage import PROCESS, Out, of_process, told
-from meshtest.faults.places import pods_at
+from meshtest.faults.places import ANYWHERE, pods_at
 from meshtest.scenario.fault_control_plane import (
     Outage,
     PartialPush,
@@ -80,6 +80,8 @@ class Hindered:
     pods: Sequence[Pod]
     everybody: bool
     ground: Ground
+    workloads: Sequence[str] = ()
+    """Those whose replicas to come are meant, too; `*` is every one."""
     members: tuple[str, ...] = ()
     _touched: bool = False
     _hits: int = 0
@@ -106,7 +108,7 @@ class Hindered:
             case RejectedPush():
                 self._ask("poison", on=True, proxies=self._nodes)
             case SecretsWithheld():
-                self._ask("withhold", on=True, proxies=self._nodes)
+                self._ask("withhold", on=True, proxies=self._nodes, workloads=self.workloads)
             case SlowPush(delay=delay):
                 self._ask("hold", proxies=self._only, delay=delay)
             case StaleEndpoints():
@@ -123,7 +125,7 @@ class Hindered:
                 self._hits = max(self._hits, int(self._ask("poison", on=False, proxies=self._nodes)["hits"]))
             case SecretsWithheld():
                 self._look()
-                self._ask("withhold", on=False, proxies=self._nodes)
+                self._ask("withhold", on=False, proxies=self._nodes, workloads=self.workloads)
             case _:
                 self._hits = max(self._hits, int(self._ask("release")["hits"]))
         self._touched = False
@@ -145,7 +147,7 @@ class Hindered:
 
     def _look(self) -> None:
         try:
-            found = told(self.ground, self._nodes, self.id)
+            found = told(self.ground, self._nodes, self.id, self.workloads)
         except RuntimeFailure:
             return  # another fault has the control plane down: what is known stays
         key = {RejectedPush: "refused", SecretsWithheld: "withheld"}.get(type(self.action), "held")
@@ -219,4 +221,18 @@ def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Injection:
             expected="this fault before controlPlane",
         )
     pods = pods_at(spec, ground.model, what="nothing to push to")
-    return Hindered(id=fault_id, action=spec.action, pods=pods, everybody=_means_all(spec), ground=ground)
+    return Hindered(
+        id=fault_id,
+        action=spec.action,
+        pods=pods,
+        everybody=_means_all(spec),
+        ground=ground,
+        workloads=_whole_workloads(spec, pods) if isinstance(spec.action, SecretsWithheld) else (),
+    )
+
+
+def _whole_workloads(spec: FaultSpec, pods: Sequence[Pod]) -> list[str]:
+    """Those that are meant as such, not by the name of one replica."""
+    if _means_all(spec):
+        return [ANYWHERE]
+    return sorted({pod.workload_key for pod in pods if not {pod.name, pod.key} & set(spec.to)})

@@ -98,10 +98,12 @@ class Out:
         return channel.call(op, timeout=self.ground.timeouts.push, **fields).header
 
 
-def told(ground: Ground, nodes: Sequence[str], fault: str = "") -> dict[str, Any]:
+def told(
+    ground: Ground, nodes: Sequence[str], fault: str = "", workloads: Sequence[str] = ()
+) -> dict[str, Any]:
     """What the control plane knows of faults, and who is connected to it."""
-    channel = ground.sandbox.control_plane
-    return channel.call("told", timeout=ground.timeouts.push, proxies=list(nodes), fault=fault).header
+    asked: dict[str, Any] = {"proxies": list(nodes), "fault": fault, "workloads": list(workloads)}
+    return ground.sandbox.control_plane.call("told", timeout=ground.timeouts.push, **asked).header
 
 
 def of_process(outage: Outage) -> str:

@@ -204,7 +204,7 @@ def placement(spec: FaultSpec, model: MeshModel) -> str:
     arrow = "<->" if towards and away else "->" if towards else "<-"
     here = _said(pods_of(spec.sender, spec, model, key="from")) or "everybody"
     there = _said(pods_of(spec.to, spec, model, key="to"))
-    how_many = "every packet" if part >= 1 else f"{part:.4g} of the packets"
+    how_many = "every packet" if part >= 1 else f"{part * 100:.4g}% of the packets"
     return f"network between the pods: {how_many} {here} {arrow} {there}, of new and old connections"
 
 

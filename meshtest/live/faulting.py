@@ -39,6 +39,8 @@ class Active:
     injection: Injection
     clock: Clock
     injected: float = 0.0
+    in_force: float = 0.0
+    leaving: float = 0.0
     recovered: float = 0.0
     eligible: int = 0
     """How many requests it was about so far, hit or not."""
@@ -57,9 +59,10 @@ class Active:
     def window(self) -> FaultWindow:
         """As the history tells it."""
         injected, recovered = self.injected, self.recovered or time.time()
+        in_force, leaving = self.in_force, self.leaving
         during, began = self.spec.during, self.clock.began
         if self.spec.of_requests and during is not None and began is not None:
-            injected = began + during.at
+            injected, in_force, leaving = began + during.at, 0.0, 0.0
             if during.lasts is not None:
                 recovered = min(recovered, injected + during.lasts)
         return FaultWindow(
@@ -72,6 +75,8 @@ class Active:
             hits=self.hits,
             marked=self.marked,
             unit=self.injection.unit if isinstance(self.injection, Counting) else "requests",
+            in_force=in_force,
+            leaving=leaving,
         )
 
     def count(self, exchanges: Iterable[Exchange]) -> None:
@@ -114,6 +119,8 @@ class ActiveFaults:
         self._active: list[Active] = []
         self._ended: list[Active] = []
         self._unsettled: list[Settling] = []
+        self._meanwhile: list[tuple[Clock, Sequence[Event]]] = []
+        """What else is done by the clocks."""
 
     @property
     def active(self) -> Sequence[Active]:
@@ -135,10 +142,13 @@ class ActiveFaults:
                 self._numbers = itertools.count(1)
 
     @contextlib.contextmanager
-    def hold(self, specs: Sequence[FaultSpec], ground: Ground) -> Iterator[Sequence[Active]]:
+    def hold(
+        self, specs: Sequence[FaultSpec], ground: Ground, meanwhile: Sequence[Event] = ()
+    ) -> Iterator[Sequence[Active]]:
         """Inject in their order, and recover in the reverse one at the end of the block, whatever happened in it.
 
-        Faults with a time come and go by the clock, which starts with the first traffic in the block.
+        Faults with a time come and go by the clock, which starts with the first traffic in the block; what is done
+        `meanwhile` comes after what faults do at the same moment.
         """
         can_be_brought(specs)
         clock = Clock()
@@ -159,6 +169,9 @@ class ActiveFaults:
             for fault in outages:  # before all others, which the control plane takes from the sidecars
                 recovery.callback(self._recover, fault)
             recovery.callback(clock.stop)
+            also = (clock, meanwhile)
+            self._meanwhile.append(also)
+            recovery.callback(self._meanwhile.remove, also)
             yield planned
 
     def begin_traffic(self, at: float, rate: float | None) -> None:
@@ -170,6 +183,10 @@ class ActiveFaults:
                 if fault.clock.began is None:
                     fresh[id(fault.clock)] = fault.clock
                     events.setdefault(id(fault.clock), []).extend(self._events(fault, rate))
+            for clock, meanwhile in self._meanwhile:
+                if clock.began is None and meanwhile:
+                    fresh[id(clock)] = clock
+                    events.setdefault(id(clock), []).extend(meanwhile)
         for key, clock in fresh.items():
             clock.start(at, events[key])
 
@@ -177,12 +194,18 @@ class ActiveFaults:
     def timed(self) -> bool:
         """Whether anything depends on when the traffic starts."""
         with self._lock:
-            return any(fault.spec.during or fault.by_clock for fault in (*self._active, *self._waiting))
+            faults = (*self._active, *self._waiting)
+            return any(fault.spec.during or fault.by_clock for fault in faults) or any(
+                meanwhile for _, meanwhile in self._meanwhile
+            )
 
     def check(self) -> None:
         """Raise what went wrong by the clock."""
-        for fault in self._everything():
-            fault.clock.check()
+        for clock in (
+            *(fault.clock for fault in self._everything()),
+            *(clock for clock, _ in self._meanwhile),
+        ):
+            clock.check()
 
     def detours(self, since: float) -> dict[str, str]:
         """Where sidecars sent what went another way since a moment -> the pod's own `ip:port` behind it."""
@@ -220,7 +243,7 @@ class ActiveFaults:
         began = time.time()  # what is under way while it comes in may meet it already
         fault.injection.inject()
         with self._lock:
-            fault.injected = began
+            fault.injected, fault.in_force = began, time.time()
             if fault in self._waiting:
                 self._waiting.remove(fault)
             self._active.append(fault)
@@ -228,6 +251,7 @@ class ActiveFaults:
     def _recover(self, fault: Active) -> None:
         if fault.recovered:
             return
+        fault.leaving = time.time() if fault.injected else 0.0
         try:
             fault.injection.recover()
         finally:

@@ -26,17 +26,19 @@ from meshtest.live.assembly import (
     pod_plan,
     sandbox_plan,
 )
+from meshtest.live.changing import Changes
 from meshtest.live.control import ControlPlane, Notice, Pushed, SharedDisk, analysis
 from meshtest.live.decisions import told
 from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.requests import find_caller, from_outside, plain_request, token_of
-from meshtest.live.sending import Pace, Sender
+from meshtest.live.sending import Around, Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import identity, load_in_turn
 from meshtest.mesh.outside import OUTSIDE
 from meshtest.runtime.base import PodPlan
+from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
 from meshtest.traffic.history import AccessLog
 from meshtest.traffic.model import History
@@ -52,10 +54,11 @@ if TYPE_CHECKING:
     from meshtest.live.external import Credentials
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
     from meshtest.runtime.base import Action, Completed, Part, Sandbox
+    from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
     from meshtest.traffic.keys import KeySet
-    from meshtest.traffic.model import Exchange, FaultWindow, Request
+    from meshtest.traffic.model import ChangeMade, Exchange, FaultWindow, Request
 
 
 Objects = dict[tuple[str, str, str, str], "Manifest"]
@@ -104,6 +107,8 @@ class Mesh:
         self._log = AccessLog()
         self._stack = contextlib.ExitStack()
         self._faults = ActiveFaults()
+        self._changes = Changes(self)
+        self._met: dict[str, Pod] = {}
         self._exchanges: deque[Exchange] = deque(maxlen=MOST_EXCHANGES)
         try:
             self._start(engine)
@@ -209,6 +214,11 @@ class Mesh:
         return self._model.pods
 
     @property
+    def pods_met(self) -> Sequence[Pod]:
+        """The pods since `begin`, those that are gone included."""
+        return tuple(self._met.values())
+
+    @property
     def services(self) -> Sequence[Service]:
         """The Services, with their cluster IPs."""
         return self._model.services
@@ -312,6 +322,7 @@ class Mesh:
             self._sandbox.set_network(network_plan(old))
             raise
         self._model, self._applied, self._mesh_config = model, applied, mesh_config
+        self._met |= {pod.ip: pod for pod in model.pods}
         self._base = self._base if base is None else base
         gone = [key for key in stale if key not in after]
         if gone:
@@ -360,10 +371,15 @@ class Mesh:
         pod = self._caller(caller)
         if pod.key == OUTSIDE:
             request = from_outside(self._model, request)
-        history = self._sender.send(self._model, pod, [request], self._faults, pace)
+        self._met |= {each.ip: each for each in self._model.pods}
+        history = self._sender.send(self._around, pod, [request], self._faults, pace)
         history = replace(history, exchanges=tuple(told(history.exchanges, self._model)))
         self._exchanges.extend(history.exchanges)
         return history
+
+    def _around(self) -> Around:
+        """What there was while requests were under way; what has gone meanwhile may have answered some."""
+        return Around(pods=self.pods_met, services=self._model.cluster_ips)
 
     def _caller(self, name: str) -> Pod:
         """Who is meant; a place outside the mesh is made when it is first asked for."""
@@ -444,8 +460,11 @@ class Mesh:
     # -- faults ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def inject(self, *faults: FaultSpec) -> Iterator[ActiveFaults]:
-        """Have faults in force inside the `with` block; they are recovered at its end, whatever happens."""
+    def inject(self, *faults: FaultSpec, changes: Sequence[ChangeSpec] = ()) -> Iterator[ActiveFaults]:
+        """Have faults in force inside the `with` block; they are recovered at its end, whatever happens.
+
+        `changes` (`meshtest.change`) are made inside it, too: at once, or at their time on the traffic's clock.
+        """
         ground = Ground(
             model=self._model,
             sandbox=self._sandbox,
@@ -453,8 +472,16 @@ class Mesh:
             seed=self.seed,
             pushes=self._control,
         )
-        with self._faults.hold(faults, ground):
+        wanted = named(changes)
+        self._changes.expect(wanted)
+        with self._faults.hold(faults, ground, [*self._changes.by_clock(wanted)]):
+            self._changes.make_first(wanted)
             yield self._faults
+
+    @property
+    def changes_made(self) -> tuple[ChangeMade, ...]:
+        """Every change of `inject` since `begin`."""
+        return self._changes.made
 
     @property
     def fault_windows(self) -> tuple[FaultWindow, ...]:
@@ -464,13 +491,20 @@ class Mesh:
     @property
     def history(self) -> History:
         """Everything since `begin`."""
-        return History(exchanges=tuple(self._exchanges), faults=self._faults.windows, seed=self.seed)
+        return History(
+            exchanges=tuple(self._exchanges),
+            faults=self._faults.windows,
+            changes=self._changes.made,
+            seed=self.seed,
+        )
 
     def begin(self, seed: int) -> None:
         """Start a new history with a seed of its own."""
         self.seed = seed
         self._exchanges.clear()
         self._faults.forget()
+        self._changes.forget()
+        self._met = {pod.ip: pod for pod in self._model.pods}
         self._sender.begin(seed)
 
     # -- processes -------------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from meshtest.traffic.model import History, Request
 from meshtest.traffic.samples import plan_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from meshtest.live.faulting import Active, ActiveFaults
-    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.model import Backend, Pod
     from meshtest.traffic.history import AccessLog
     from meshtest.traffic.model import Exchange
     from meshtest.waiting import Timeouts
@@ -56,6 +56,15 @@ class Pace:
         return self.requests
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What requests may have met on their way."""
+
+    pods: Iterable[Pod]
+    services: Mapping[str, Mapping[int, Sequence[Backend]]]
+    """Address that kube-proxy answers -> port -> pods behind it."""
+
+
 class Sender:
     """One mesh's traffic."""
 
@@ -71,9 +80,14 @@ class Sender:
         self._seed, self._sent = seed, 0
 
     def send(
-        self, model: MeshModel, caller: Pod, requests: Sequence[Request], faults: ActiveFaults, pace: Pace
+        self,
+        around: Callable[[], Around],
+        caller: Pod,
+        requests: Sequence[Request],
+        faults: ActiveFaults,
+        pace: Pace,
     ) -> History:
-        """Send, wait for the end and for every line of evidence."""
+        """Send, wait for the end and for every line of evidence; `around` is asked when all has been sent."""
         total = pace.total
         marks = self._marks(requests, faults, pace)
         self._sent += total
@@ -92,14 +106,15 @@ class Sender:
                 )
             )  # fmt: skip
         faults.check()
+        met = around()
         joined = join(
             exchanges,
             self._log,
-            model.pods,
+            met.pods,
             timeout=self._timeouts.evidence,
             silent=faults.silent(since),
             detours=faults.detours(since),
-            services=model.cluster_ips,
+            services=met.services,
         )
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)

@@ -53,6 +53,20 @@ class FaultEntry(TypedDict, total=False):
     recovered: float
     hits: int
     marked: int
+    unit: str
+    """What `hits` are."""
+
+
+class ChangeEntry(TypedDict, total=False):
+    """Manifests that were applied or deleted meanwhile."""
+
+    id: str
+    what: str
+    asked: float
+    """0: its time never came."""
+    made: float
+    held: str
+    """Why it was live nowhere then."""
 
 
 class PolicyEntry(TypedDict, total=False):
@@ -192,6 +206,7 @@ class Result(TypedDict, total=False):
     steps: list[Step]
     checks: list[CheckEntry]
     faults: list[FaultEntry]
+    changes: list[ChangeEntry]
     exchanges: Exchanges
     policies: list[PolicyEntry]
     messages: list[MessageEntry]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Unpack
 
-    from meshtest.report.model import CheckEntry, ExchangeEntry, FaultEntry, Run
+    from meshtest.report.model import ChangeEntry, CheckEntry, ExchangeEntry, FaultEntry, Run
 
 
 def result(**fields: Unpack[Result]) -> Result:
@@ -36,7 +36,7 @@ def complete(found: Mapping[str, Any]) -> Result:
         "id": identity, "name": identity.rpartition("::")[2],
         "file": identity.partition("::")[0] if "::" in identity else "",
         "line": 0, "description": "", "labels": {}, "seed": 0, "runtime": "", "start": 0.0, "duration": 0.0,
-        "timings": {}, "steps": [], "checks": [], "faults": [], "policies": [], "messages": [],
+        "timings": {}, "steps": [], "checks": [], "faults": [], "changes": [], "policies": [], "messages": [],
         "exchanges": {"total": 0, "kept": 0, "left_out": 0}, "decisions": [], "earlier": [],
     }  # fmt: skip
     given = {key: value for key, value in found.items() if value is not None}
@@ -66,7 +66,9 @@ _NESTED: dict[str, dict[str, Any]] = {
         "recovered": 0.0,
         "hits": 0,
         "marked": 0,
+        "unit": "requests",
     },
+    "changes": {"id": "", "what": "change", "asked": 0.0, "made": 0.0, "held": ""},
     "policies": {"ref": "policy", "file": "", "line": 0, "yaml": ""},
     "messages": {"level": "info", "code": "", "text": "", "file": "", "line": 0},
     "decisions": {"policy": "", "effect": "", "count": 0, "example": ""},
@@ -88,12 +90,18 @@ def check(found: object) -> CheckEntry:
     }))  # fmt: skip
 
 
-_FAULT_KEYS = ("id", "kind", "target", "placement", "injected", "recovered", "hits", "marked")
+_FAULT_KEYS = ("id", "kind", "target", "placement", "injected", "recovered", "hits", "marked", "unit")
+_CHANGE_KEYS = ("id", "what", "asked", "made", "held")
 
 
 def fault(window: object) -> FaultEntry:
     """The entry of a `FaultWindow`, or of a dict with the same keys."""
     return cast("FaultEntry", clean({key: read(window, key) for key in _FAULT_KEYS}))
+
+
+def change(made: object) -> ChangeEntry:
+    """The entry of a `ChangeMade`, or of a dict with the same keys."""
+    return cast("ChangeEntry", clean({key: read(made, key) for key in _CHANGE_KEYS}))
 
 
 def decisions(entries: Iterable[ExchangeEntry]) -> list[DecisionEntry]:

@@ -25,7 +25,7 @@ from meshtest.report.exchanges import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from meshtest.report.model import ExchangeEntry, FaultEntry, Strip
+    from meshtest.report.model import ChangeEntry, ExchangeEntry, FaultEntry, Strip
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 300, 58, 12, 22, 236
 STRIP_TOP, STRIP_HEIGHT = 262, 22
@@ -67,6 +67,15 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A moment at which something was done."""
+
+    x: float
+    title: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """A line of the grid."""
 
@@ -81,6 +90,7 @@ class Timeline:
     marks: Sequence[Mark]
     clouds: Sequence[Cloud]
     bands: Sequence[Box]
+    rules: Sequence[Rule]
     slices: Sequence[Box]
     across: Sequence[Tick]
     up: Sequence[Tick]
@@ -115,7 +125,13 @@ def palette(backends: Mapping[str, int]) -> dict[str, str]:
 
 
 def timeline(
-    entries: Sequence[ExchangeEntry], faults: Iterable[FaultEntry], strip: Strip, *, titled: int, dotted: int
+    entries: Sequence[ExchangeEntry],
+    faults: Iterable[FaultEntry],
+    strip: Strip,
+    *,
+    titled: int,
+    dotted: int,
+    changes: Iterable[ChangeEntry] = (),
 ) -> Timeline:
     """The picture of these exchanges; `strip` sets the extent of time, as it saw them all."""
     scale = _scale(entries, strip)
@@ -130,6 +146,7 @@ def timeline(
         marks=[_mark(one, scale, colours) for one in (*some, *told)],
         clouds=[cloud for group in rest for cloud in _clouds(group, scale, colours)],
         bands=_bands(list(faults), scale),
+        rules=_rules(changes, scale),
         slices=_slices(strip, scale),
         across=_across(scale),
         up=[Tick(at=scale.y(10.0**n), text=_decade(n)) for n in range(scale.low, scale.high + 1)],
@@ -199,7 +216,8 @@ def _bands(faults: Sequence[FaultEntry], scale: Scale) -> list[Box]:
         injected = fault.get("injected") or scale.start
         recovered = fault.get("recovered") or scale.start + scale.span
         left, right = scale.x(injected), scale.x(recovered)
-        label = f"{fault.get('kind', 'fault')} → {fault.get('target', '')}"
+        target = fault.get("target", "")
+        label = f"{fault.get('kind', 'fault')}{f' → {target}' if target else ''}"
         window = f"{words.offset(injected - scale.start)} to {words.offset(recovered - scale.start)}"
         bands.append(
             Box(
@@ -209,10 +227,26 @@ def _bands(faults: Sequence[FaultEntry], scale: Scale) -> list[Box]:
                 height=BOTTOM - TOP,
                 style=f"f{index % 3}",
                 title=f"{label}, {window}",
-                label=label if len(label) <= 60 else f"{label[:59]}…",
+                label=_brief(label),
             )
         )
     return bands
+
+
+def _rules(changes: Iterable[ChangeEntry], scale: Scale) -> list[Rule]:
+    """Where each change was live, or was known to be held up."""
+    rules = []
+    for change in changes:
+        made, what = change.get("made") or 0.0, change.get("what", "")
+        if made:
+            held = f", {change['held']}" if change.get("held") else ""
+            title = f"{what}, {words.offset(made - scale.start)}{held}"
+            rules.append(Rule(x=scale.x(made), title=title, label=_brief(what)))
+    return rules
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _slices(strip: Strip, scale: Scale) -> list[Box]:

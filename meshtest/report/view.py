@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from meshtest.report.hops import Link
-    from meshtest.report.model import CheckEntry, ExchangeEntry, FaultEntry, PolicyEntry, Result, Summary
+    from meshtest.report.model import (
+        ChangeEntry,
+        CheckEntry,
+        ExchangeEntry,
+        FaultEntry,
+        PolicyEntry,
+        Result,
+        Summary,
+    )
     from meshtest.report.timeline import Timeline
 
 _DRAWN = 8
@@ -57,6 +65,15 @@ class FaultView:
     window: str
     hit: str
     missed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeView:
+    """A row of the changes table."""
+
+    entry: ChangeEntry
+    when: str
+    took: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +136,7 @@ class ResultView:
     timings: Sequence[tuple[str, str]]
     checks: Sequence[CheckView]
     faults: Sequence[FaultView]
+    changes: Sequence[ChangeView]
     traffic: TrafficView | None
     policies: Sequence[PolicyView]
     failure: str
@@ -164,6 +182,7 @@ def _view(one: Result, budget: Budget, *, few: bool) -> ResultView:
         timings=[(name, words.seconds(took)) for name, took in one["timings"].items()],
         checks=[_check(check, anchors) for check in one["checks"]],
         faults=[_fault(fault, start) for fault in one["faults"]],
+        changes=[_change(change, start) for change in one["changes"]],
         traffic=traffic,
         policies=[_policy(policy) for policy in one["policies"]],
         failure=failure,
@@ -224,8 +243,18 @@ def _fault(fault: FaultEntry, start: float) -> FaultView:
     return FaultView(
         entry=fault,
         window=f"{words.offset(injected - start)} to {until}" if injected else "",
-        hit=f"{words.count(hits)} hits" + (f", {words.count(marked)} requests chosen" if marked else ""),
+        hit=f"{words.count(hits)} {fault.get('unit') or 'hits'}"
+        + (f", {words.count(marked)} requests chosen" if marked else ""),
         missed=not hits,
+    )
+
+
+def _change(change: ChangeEntry, start: float) -> ChangeView:
+    asked, made = change.get("asked") or 0.0, change.get("made") or 0.0
+    return ChangeView(
+        entry=change,
+        when=words.offset(asked - start) if made else "",
+        took=words.seconds(made - asked) if made else "",
     )
 
 
@@ -244,7 +273,14 @@ def _traffic(one: Result, budget: Budget, anchor: str) -> tuple[TrafficView | No
     shown = sample(entries, evidence=evidence, limit=budget.rows)
     start = summary["strip"]["start"]
     rows = [_exchange(found, f"{anchor}-x{index}", start) for index, found in enumerate(shown)]
-    picture = timeline(entries, one["faults"], summary["strip"], titled=budget.titled, dotted=budget.dotted)
+    picture = timeline(
+        entries,
+        one["faults"],
+        summary["strip"],
+        titled=budget.titled,
+        dotted=budget.dotted,
+        changes=one["changes"],
+    )
     view = TrafficView(
         total=words.count(table["total"]),
         facts=_facts(summary),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import Applications, image_specs
-from meshtest.live.control import analysis, refused
+from meshtest.live.control import analysis
 from meshtest.live.external import Externals
 from meshtest.live.mesh import Mesh, MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
@@ -93,31 +93,12 @@ class MeshPool:
     # -- collection ------------------------------------------------------------------------------------------
 
     def load(self, path: Path) -> list[Scenario]:
-        """The scenarios of a file, each judged as a cluster would judge its manifests; starts no pod.
+        """The scenarios of a file, judged; starts no pod."""
+        from meshtest.runner.collection import collect  # noqa: PLC0415 - only where there is a scenario
 
-        Raises ScenarioError or ManifestError for the first mistake, EngineError where there is no engine.
-        """
-        from meshtest.faults.judging import judge  # noqa: PLC0415 - only where there is a scenario
-        from meshtest.scenario.loader import load  # noqa: PLC0415 - only where there is a scenario
-        from meshtest.scenario.placement import check_placement  # noqa: PLC0415 - as above
-        from meshtest.scenario.resolve import resolve  # noqa: PLC0415 - as above
+        return collect(path, self)
 
-        scenarios = load(path)  # first: what is wrong with the file is said also where there is no engine
-        engine = self.judge()  # comes up while the manifests are read
-        judged: set[int] = set()
-        for scenario in scenarios:
-            model = self.model(scenario)
-            resolve(scenario, model)
-            judge(scenario.faults, model, self._capabilities(scenario))
-            fresh = [dict(body) for body in model.objects if id(body) not in judged]
-            judged |= {id(body) for body in model.objects}
-            errors = [message for message in engine.validate(fresh) if message.level == "error"]
-            if errors:
-                raise refused(errors, model, engine)
-            check_placement(scenario, model)
-        return scenarios
-
-    def _capabilities(self, scenario: Scenario) -> frozenset[Capability]:
+    def capabilities(self, scenario: Scenario) -> frozenset[Capability]:
         """What the session's runtime can do, tried out only where a fault asks for something special."""
         from meshtest.faults.judging import NEEDS  # noqa: PLC0415 - only where there is a scenario
         from meshtest.runtime import choose  # noqa: PLC0415 - as above
@@ -131,7 +112,14 @@ class MeshPool:
 
     def model(self, scenario: Scenario) -> MeshModel:
         """What the mesh of a scenario is with its own policies."""
-        manifests = merge(self.manifests(paths_of(scenario)), scenario.policies)
+        return self.built(self.given(scenario), scenario)
+
+    def given(self, scenario: Scenario) -> list[Manifest]:
+        """The manifests of a scenario's mesh and its own policies."""
+        return merge(self.manifests(paths_of(scenario)), scenario.policies)
+
+    def built(self, manifests: Sequence[Manifest], scenario: Scenario) -> MeshModel:
+        """What the mesh of a scenario is with these manifests."""
         options = BuildOptions(allow_unsupported=self.options.allow_unsupported, external=scenario.external)
         return build_model(manifests, made=self.deployed(manifests), options=options)
 

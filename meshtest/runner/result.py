@@ -9,7 +9,7 @@ from meshtest.checks import CheckResult, Verdict, combine, render
 from meshtest.checks.text import summary
 from meshtest.errors import CheckFailure
 from meshtest.report.exchanges import pack, unpack
-from meshtest.report.results import check, decisions, fault, result
+from meshtest.report.results import change, check, decisions, fault, result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,7 @@ class ScenarioResult:
                 ],
                 checks=[check(one) for one in checks],
                 faults=[fault(window) for window in self.history.faults],
+                changes=[change(made) for made in self.history.changes],
                 exchanges=kept,
                 decisions=decisions(unpack(kept)),
                 policies=[
@@ -85,7 +86,10 @@ class ScenarioResult:
                         "line": manifest.location.line,
                         "yaml": _yaml(without_secrets(manifest.body)),
                     }
-                    for manifest in scenario.policies
+                    for manifest in (
+                        *scenario.policies,
+                        *(one for each in scenario.changes for one in each.apply),
+                    )
                 ],
                 messages=[
                     {
@@ -134,6 +138,7 @@ def test_entry(nodeid: str, line: int, history: History, runtime: str) -> dict[s
             runtime=runtime,
             start=min((exchange.started for exchange in history.exchanges), default=0.0),
             faults=[fault(window) for window in history.faults],
+            changes=[change(made) for made in history.changes],
             exchanges=kept,
             decisions=decisions(unpack(kept)),
         )

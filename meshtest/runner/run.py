@@ -2,10 +2,10 @@
 
 1. The mesh of its manifests is up, or is brought up (shared by all scenarios that name the same ones).
 2. Its policies are live on every sidecar, and only they.
-3. Its faults are in force.
-4. Its traffic is sent; the driver marks which requests meet which fault.
+3. Its traffic of before is sent; then its faults are in force, and the changes made that have no time of their own.
+4. Its traffic is sent; the driver marks which requests meet which fault. Faults and changes come by its clock.
 5. The faults are recovered, whatever happened.
-6. Where recovery is expected, requests are sent until one succeeds or the deadline has passed.
+6. Where recovery is expected, requests are sent until one succeeds or the deadline has passed; the traffic of after.
 7. Every exchange is joined with what the sidecars logged about it: the history.
 8. The checks judge the history; verdict pass, fail or unknown.
 9. The result is told to pytest, the journal and Allure.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.checks import facts_of, judge_scenario, requests_for
@@ -23,7 +24,7 @@ from meshtest.live.sending import Pace
 from meshtest.runner.result import ScenarioResult, Step
 from meshtest.scenario.consistency import RECOVERY
 from meshtest.scenario.expect_time import Recovers, Returns
-from meshtest.traffic.model import History, Request
+from meshtest.traffic.model import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from meshtest.runner.pool import MeshPool
     from meshtest.scenario.model import Scenario
     from meshtest.scenario.traffic import Traffic
-    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.model import Exchange, History
 
 _SHARED = (
     "method", "headers", "body", "host", "address", "port", "timeout", "follow_redirects", "server_first",
@@ -86,14 +87,17 @@ class _Run:
             pushed = mesh.replace(*scenario.policies, mesh_config=scenario.mesh_config or None)
         seed = scenario.seed if scenario.seed is not None else self.pool.seed
         mesh.begin(seed)
-        with self.step("traffic"), mesh.inject(*scenario.faults):
-            for traffic in scenario.traffic:
-                self._send(mesh, traffic)
+        with self.step("traffic"):
+            self._send_all(mesh, "before")
+            with mesh.inject(*scenario.faults, changes=scenario.changes):
+                self._send_all(mesh, "during")
         with self.step("recovery"):
             self._probe_recovery(mesh)
-        history = History(exchanges=tuple(self.exchanges), faults=mesh.fault_windows, seed=seed)
+            self._send_all(mesh, "after")
+        history = replace(mesh.history, exchanges=tuple(self.exchanges))
         with self.step("checks"):
-            facts = facts_of(mesh.model, scenario.policies, self.sent)
+            brought = [*scenario.policies, *(each for change in scenario.changes for each in change.apply)]
+            facts = facts_of(mesh.model, brought, self.sent, gone=mesh.pods_met)
             judged = judge_scenario(scenario, history, facts)
         return ScenarioResult(
             scenario=scenario,
@@ -110,6 +114,11 @@ class _Run:
             return self.pool.analysis(mesh.model)
         except MeshTestError:
             return ()  # the analyzers are advice; a verdict does not hang on them
+
+    def _send_all(self, mesh: Mesh, phase: str) -> None:
+        for traffic in self.scenario.traffic:
+            if traffic.phase == phase:
+                self._send(mesh, traffic)
 
     def _send(self, mesh: Mesh, traffic: Traffic) -> None:
         pace = Pace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshtest.scenario import changes
 from meshtest.scenario.expect import ALWAYS_IDENTITIES
 from meshtest.scenario.expect_time import Hits, Recovers, Returns
 from meshtest.scenario.fields import unknown
@@ -26,8 +27,10 @@ def check_consistency(scenario: Scenario, spot: Spot) -> Scenario:
         scenario,
         traffic=_named_traffic(scenario.traffic, spot.key("traffic")),
         faults=_named_faults(scenario.faults, spot.key("faults")),
+        changes=changes.distinct(scenario.changes, spot.key("changes")),
     )
-    _faults_fit(named, spot.key("faults"))
+    _phases_mean_something(named, spot.key("traffic"))
+    _fit(named, spot)
     _times_are_known(named, spot.key("faults"))
     _checks_refer(named, spot.key("expect"))
     _failure_refers(named, spot.key("expectFailure"))
@@ -49,6 +52,19 @@ def _named_traffic(traffic: tuple[Traffic, ...], spot: Spot) -> tuple[Traffic, .
         seen.add(name)
         result.append(replace(each, name=name))
     return tuple(result)
+
+
+def _phases_mean_something(scenario: Scenario, spot: Spot) -> None:
+    for index, each in enumerate(scenario.traffic):
+        if each.phase != "during" and not scenario.faults and not scenario.changes:
+            raise (
+                spot.item(index)
+                .key("phase")
+                .error(
+                    f"{each.phase} what? The scenario has neither faults nor changes",
+                    expected="faults or changes",
+                )
+            )
 
 
 def _named_faults(faults: tuple[FaultSpec, ...], spot: Spot) -> tuple[FaultSpec, ...]:
@@ -73,18 +89,34 @@ def _free(kind: str, taken: set[str]) -> str:
     return name
 
 
-def _faults_fit(scenario: Scenario, spot: Spot) -> None:
-    lengths = [each.lasts for each in scenario.traffic]
-    ends = max((length for length in lengths if length is not None), default=None)
-    for index, fault in enumerate(scenario.faults):
-        if fault.during is not None and None not in lengths and ends is not None and fault.during.at >= ends:
-            problem = f"the fault comes at {fault.during.at:g}s, but the traffic ends at {ends:g}s"
-            raise spot.item(index).key("during").error(problem, expected="at before the traffic's end")
+def _fit(scenario: Scenario, spot: Spot) -> None:
+    """Refuse what would come after the end of the traffic."""
+    lengths = [each.lasts for each in scenario.traffic if each.phase == "during"]
+    ends = sum(length for length in lengths if length is not None)
+    if None in lengths:
+        return
+    during = [fault.during for fault in scenario.faults]
+    times = [
+        *(
+            ("the fault", spot.key("faults").item(n).key("during"), each.at)
+            for n, each in enumerate(during)
+            if each
+        ),
+        *(
+            ("the change", spot.key("changes").item(n).key("at"), each.at)
+            for n, each in enumerate(scenario.changes)
+            if each.at is not None
+        ),
+    ]
+    for what, here, at in times:
+        if at >= ends:
+            problem = f"{what} comes at {at:g}s, but the traffic ends at {ends:g}s"
+            raise here.error(problem, expected="at before the traffic's end")
 
 
 def _times_are_known(scenario: Scenario, spot: Spot) -> None:
     """Refuse a time that depends on when a request is sent where nobody knows that beforehand."""
-    paced = [each for each in scenario.traffic if each.rate is None]
+    paced = [each for each in scenario.traffic if each.rate is None and each.phase == "during"]
     for index, fault in enumerate(scenario.faults):
         late = next((name for name in ("during", "until") if _needs_a_rate(fault, name)), "")
         if late and paced:
@@ -117,6 +149,8 @@ def _checks_refer(scenario: Scenario, spot: Spot) -> None:
 
 def _needs_faults(check: CheckSpec, scenario: Scenario, spot: Spot) -> None:
     asks = isinstance(check.what, (Hits, Recovers, Returns)) or check.where.fault or check.where.phase
+    if check.where.change and not scenario.changes:
+        raise spot.key("where").key("change").error("the scenario has no change", expected="changes")
     if asks and not scenario.faults:
         raise spot.error("this is about faults, but the scenario has none", expected="faults")
     if isinstance(check.what, Hits) and check.what.of:

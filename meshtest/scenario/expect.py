@@ -30,6 +30,7 @@ from meshtest.scenario.expect_time import Hits, Recovers, Returns, Shifts
 from meshtest.scenario.fields import Key, Shape, key, list_of, record
 from meshtest.scenario.items import items_schema, read_item
 from meshtest.scenario.scalars import duration, regex, slug, text, word
+from meshtest.scenario.traffic import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,8 @@ class Where:
     """`hit` or `missed`: whether a fault touched it."""
     phase: str = ""
     """`before`, `during` or `after`: of the faults."""
+    change: str = ""
+    """`before` or `after`: whether it had ended before the first change was made, or came when all were made."""
     after: float | None = None
     """Seconds from the start of the traffic."""
     before: float | None = None
@@ -112,7 +115,8 @@ WHERE = record(
         "path": key("path", text_match()),
         "status": key("status", STATUSES),
         "fault": key("fault", word(("hit", "missed"), "word for a fault")),
-        "phase": key("phase", word(("before", "during", "after"), "phase")),
+        "phase": key("phase", word(PHASES, "phase")),
+        "change": key("change", word(("before", "after"), "word for a change")),
         "after": key("after", duration(zero=True)),
         "before": key("before", duration()),
     },

@@ -14,6 +14,7 @@ from meshtest.mesh.manifests import is_own, manifests_of, unique
 from meshtest.mesh.sources import shown as shown_path
 from meshtest.mesh.yaml_source import documents
 from meshtest.scenario import matrix
+from meshtest.scenario.changes import CHANGES, read_changes
 from meshtest.scenario.consistency import check_consistency
 from meshtest.scenario.expect import EXPECT, EXPECT_FAILURE
 from meshtest.scenario.external import EXTERNAL
@@ -51,6 +52,7 @@ SPEC: dict[str, Key] = {
     "external": key("external", EXTERNAL),
     "traffic": key("traffic", list_of(TRAFFIC), required=True),
     "faults": key("faults", list_of(FAULT, one=False, empty=True)),
+    "changes": key("changes", CHANGES),
     "expect": key("expect", EXPECT, required=True),
     "expectFailure": key("expect_failure", EXPECT_FAILURE),
     "seed": key("seed", integer(least=0, what="a seed")),
@@ -136,6 +138,9 @@ class _Part:
         found["name"] += suffix
         found["manifests"] = self._paths(
             found.get("manifests", ()), Spot(document=document, path="spec.manifests")
+        )
+        found["changes"] = read_changes(
+            found.get("changes", ()), lambda written, spot: self._path(written, spot).paths
         )
         policies = self._policies(variables)
         if not found["manifests"] and not policies:

@@ -3,6 +3,7 @@
 Scenario ── manifests, policies, mesh_config, calls, commands, images, external   the mesh under test
          ── traffic                                               what is sent
          ── faults                                                what goes wrong meanwhile
+         ── changes                                               what is applied and deleted meanwhile
          ── expect                                                what must hold
 """
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from meshtest.errors import Location
     from meshtest.mesh.external import ExternalHost
     from meshtest.mesh.model import Manifest
+    from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.expect import CheckSpec, ExpectFailure
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
@@ -59,6 +61,7 @@ class Scenario:
     external: Mapping[str, ExternalHost] = field(default_factory=dict)
     """Hosts outside the mesh, by name."""
     faults: tuple[FaultSpec, ...] = ()
+    changes: tuple[ChangeSpec, ...] = ()
     seed: int | None = None
     expect_failure: ExpectFailure | None = None
     matrix: Mapping[str, Any] = field(default_factory=dict)

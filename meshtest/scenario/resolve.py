@@ -12,7 +12,7 @@ from meshtest.scenario.expect_time import Returns, Shifts
 from meshtest.scenario.images import EVERY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from meshtest.errors import Location
     from meshtest.mesh.model import MeshModel, Pod
@@ -32,15 +32,23 @@ def find_pods(name: str, pods: Iterable[Pod]) -> list[Pod]:
     return [pod for pod in found if pod.namespace == "default"] or found
 
 
-def resolve(scenario: Scenario, model: MeshModel) -> None:
-    """Raise ScenarioError for the first name of the scenario that the mesh does not know."""
-    workloads = {word for pod in model.pods for word in (pod.workload, pod.workload_key, pod.name, pod.key)}
-    services = {word for service in model.services for word in (service.name, service.key)}
+def resolve(scenario: Scenario, model: MeshModel, later: Sequence[MeshModel] = ()) -> None:
+    """Raise ScenarioError for the first name of the scenario that the mesh does not know.
+
+    What is expected may be about pods that changes bring: `later` is the mesh after each of them.
+    """
     for name, path, location, or_service in _names(scenario):
-        known = workloads | services if or_service else workloads
-        if name not in known:
-            raise _unknown(name, path, location, model, or_service=or_service)
-        _unambiguous(name, path, location, model)
+        models = (model, *later) if path.startswith("spec.expect") else (model,)
+        knows = next((each for each in models if name in _known(each, or_service=or_service)), None)
+        if knows is None:
+            raise _unknown(name, path, location, models[-1], or_service=or_service)
+        _unambiguous(name, path, location, knows)
+
+
+def _known(model: MeshModel, *, or_service: bool) -> set[str]:
+    pods = {word for pod in model.pods for word in (pod.workload, pod.workload_key, pod.name, pod.key)}
+    services = {word for service in model.services for word in (service.name, service.key)}
+    return pods | services if or_service else pods
 
 
 def _unknown(

@@ -33,6 +33,8 @@ PROTOCOLS = ("http", "https", "h2c", "h2", "grpc", "tcp", "tls", "websocket", "h
 """The words of `meshtest.traffic.model.Protocol`."""
 SCHEMES = {"http": "http", "https": "https", "h2c": "h2c", "grpc": "grpc", "tcp": "tcp", "tls": "tls",
            "ws": "websocket"}  # fmt: skip
+PHASES = ("before", "during", "after")
+"""Of the faults and changes of a scenario."""
 NEEDS_PORT = frozenset(("tcp", "tls"))
 RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m)\Z")
 METHOD = re.compile(r"[A-Z]+\Z")
@@ -93,6 +95,8 @@ class Traffic:
     lasts: float | None = None
     """`for:`, in seconds."""
     concurrency: int = 1
+    phase: str = "during"
+    """Sent `before` the faults are in force and the changes made, `during` them, or `after` the recovery."""
 
     @property
     def total(self) -> int | None:
@@ -203,6 +207,7 @@ KEYS: dict[str, Key] = {
     "rate": key("rate", RATE_SHAPE),
     "for": key("lasts", duration()),
     "concurrency": key("concurrency", integer(least=1, what="a number of connections")),
+    "phase": key("phase", word(PHASES, "phase")),
 }
 
 

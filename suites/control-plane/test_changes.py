@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshtest import faults
+from meshtest import change, faults
 from meshtest.errors import RuntimeFailure
 
 if TYPE_CHECKING:
-    from meshtest import Mesh
+    from meshtest import Exchange, Mesh
     from meshtest.scenario.faults import FaultSpec
 
 pytestmark = pytest.mark.mesh("../../fixtures/bookinfo", "../../fixtures/legacy")
@@ -169,3 +169,26 @@ def test_a_new_control_plane_signs_with_the_old_root(mesh: Mesh) -> None:
     ):
         one = mesh.request("reviews-v2", URL)
     assert (one.status, one.peer_identity) == (200, "spiffe://cluster.local/ns/default/sa/other")
+
+
+def test_a_change_by_the_clock_of_the_traffic(mesh: Mesh) -> None:
+    sent: list[Exchange] = []
+    with mesh.inject(changes=[change(apply=LOCKED, at=0.2, name="lock")]):
+        while not mesh.changes_made[0].made:
+            sent += mesh.send("reviews-v2", URL, requests=10).exchanges
+        sent += mesh.send("reviews-v2", URL, requests=10).exchanges
+    (locked,) = mesh.changes_made
+    assert {each.status for each in sent if each.started + each.latency < locked.asked} <= {200}
+    assert {each.status for each in sent if each.started >= locked.made} == {403}
+
+
+def test_requests_to_a_pod_that_came_meanwhile_are_complete(mesh: Mesh) -> None:
+    for duration in (1.0, 4.0, 16.0):  # on a busy machine a pod takes its time
+        mesh.replace()
+        with mesh.inject(changes=[change(apply=TWO_RATINGS, at=0.1)]):
+            sent = mesh.send("reviews-v2", URL, rate=50, duration=duration, timeout=10).exchanges
+        by_new = [each for each in sent if each.backend and each.backend.pod == "ratings-v1-1"]
+        if by_new:
+            break
+    assert by_new
+    assert all(each.complete and each.hops[-1].pod == "default/ratings-v1-1" for each in by_new)

@@ -94,3 +94,16 @@ def test_hits(make: Any) -> None:
         is PASS
     )
     assert make.judge("hits: 3", make.many(3)).verdict is UNKNOWN
+
+
+def test_what_went_out_while_a_fault_came_or_went_has_no_phase(make: Any) -> None:
+    window = make.window(injected=1.0, in_force=1.2, leaving=2.0, recovered=2.3)
+    exchanges = [at(make, seconds) for seconds in (0.9, 1.1, 1.2, 1.9, 2.1, 2.4)]
+    late = at(make, 1.9, sent_late=0.2)
+    counted = {
+        phase: make.judge(f"{{status: 200, where: {{phase: {phase}}}}}", [*exchanges, late], window).observed[
+            "requests"
+        ]
+        for phase in ("before", "during", "after")
+    }
+    assert counted == {"before": 1, "during": 2, "after": 1}

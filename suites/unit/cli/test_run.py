@@ -106,6 +106,29 @@ def test_a_dry_run_says_what_would_be_done(process: Callable[..., Said], shop: P
     assert "  expect    status: 503" in lines
 
 
+@pytest.mark.usefixtures("engine", "shop")
+def test_a_dry_run_says_what_would_be_changed_and_when(process: Callable[..., Said], shop: Path) -> None:
+    write(shop, "empty")
+    path = shop / "empty.mesh.yaml"
+    path.write_text(
+        path.read_text().replace(
+            "  expect:", "  changes: [{delete: Service/stock}, {at: 0s, apply: again.yaml}]\n  expect:"
+        )
+    )
+    (shop / "again.yaml").write_text(
+        "{apiVersion: v1, kind: Service, metadata: {name: stock}, spec: {ports: [{port: 1}]}}"
+    )
+    said = process("run", "--dry-run", ".")
+    assert said.status == 0, said.out
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    place = lines.index("  change    delete Service default/stock")
+    assert lines[place + 1 : place + 4] == [
+        "            when: before the first request, once the faults without a time are in force",
+        "  change    apply Service default/stock",
+        "            when: at 0 s of the traffic",
+    ]
+
+
 @pytest.mark.usefixtures("engine")
 def test_a_dry_run_obeys_k(process: Callable[..., Said], shop: Path) -> None:
     write(shop, "one")

@@ -83,3 +83,20 @@ def test_a_new_sidecar_without_certificate_holds_up_no_push(pair: Pair) -> None:
     assert pair.get()[0] == 503
     pair.bench.channel.call("withhold", timeout=20, on=False, proxies=[pair.callee.node_id])
     assert pair.get()[0] == 200
+
+
+def test_a_replica_to_come_gets_no_certificate_where_its_workload_gets_none(pair: Pair) -> None:
+    pair.bench.tell(pair.caller)
+    pair.bench.channel.call("withhold", timeout=5, on=True, proxies=[], workloads=[pair.callee.workload_key])
+    pair.bench.tell(pair.callee)
+    pair.bench.start(pair.caller)
+    pair.bench.start(pair.callee)
+    update = (pair.caller, pair.outbound()), (pair.callee, [pair.local(), pair.inbound()])
+    assert pair.bench.update(*update)["acked"] == 1
+    assert pair.get()[0] == 503
+    asked = pair.bench.channel.call("told", timeout=5, proxies=[], workloads=[pair.callee.workload_key])
+    assert asked.header["withheld"] >= 1
+    pair.bench.channel.call(
+        "withhold", timeout=20, on=False, proxies=[], workloads=[pair.callee.workload_key]
+    )
+    assert pair.get()[0] == 200

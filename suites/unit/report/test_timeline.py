@@ -56,3 +56,19 @@ def test_one_failure_among_thousands_is_seen_in_the_strip(invented: Any) -> None
 def test_colours_go_by_name_and_the_rest_share_the_last() -> None:
     found = palette(dict.fromkeys(("b", "a", "", "c", "d", "e", "f", "g"), 1))
     assert found == {"a": "b0", "b": "b1", "c": "b2", "d": "b3", "e": "b4", "f": "b5", "g": "b5", "": "bx"}
+
+
+def test_changes_are_lines_at_their_moment(invented: Any) -> None:
+    sent = invented.traffic(20)
+    table = pack(sent)
+    changes: list[Any] = [
+        {"what": "apply A default/a", "made": invented.T0 + 0.1, "held": "the control plane is down"},
+        {"what": "delete A default/a", "made": 0.0},
+    ]
+    picture = timeline(unpack(table), [], table["summary"]["strip"], titled=50, dotted=100, changes=changes)
+    (rule,) = picture.rules
+    assert LEFT <= rule.x <= WIDTH - RIGHT
+    assert (rule.label, rule.title) == (
+        "apply A default/a",
+        "apply A default/a, +0.100 s, the control plane is down",
+    )
