@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.names import file_name
 
@@ -61,6 +62,7 @@ def node_metadata(pod: Pod, *, proxy_config: Mapping[str, Any] | None = None) ->
         "CLUSTER_ID": "Kubernetes",
         "MESH_ID": pod.trust_domain,
         "ISTIO_VERSION": ISTIO_VERSION,
+        "DNS_PROXY_ADDR": f"{RESOLVER}:53",
     }
     if pod.annotations:
         metadata["ANNOTATIONS"] = dict(pod.annotations)
@@ -99,6 +101,7 @@ def bootstrap(
         },
         "bootstrap_extensions": [_internal_listeners()],
         "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
+        "typed_dns_resolver_config": _resolver(),
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
             "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
@@ -143,6 +146,17 @@ def _runtime_flags(metadata: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flags[key] = {"true": True, "false": False}.get(value, value)
     return flags
+
+
+def _resolver() -> dict[str, Any]:
+    """The cluster's, where it answers what the agent of a pod does not: its rules let Envoy's own questions pass."""
+    name = "envoy.network.dns_resolver.cares"
+    kind = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+    address = {"address": RESOLVER, "port_value": PORT_PAST_AGENTS}
+    return {
+        "name": name,
+        "typed_config": {"@type": _TYPES + kind, "resolvers": [{"socket_address": address}]},
+    }
 
 
 def _dynamic_resources() -> dict[str, Any]:

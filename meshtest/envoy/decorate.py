@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares_pb2
 from udpa.type.v1 import typed_struct_pb2
 
 from meshtest.envoy import alpn, mirrors
@@ -22,10 +23,13 @@ from meshtest.envoy.bootstrap import socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
 from meshtest.envoy.faults_filter import fault_filters
 from meshtest.envoy.patience import do_not_wait, names_files
+from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableSequence
+
+    from google.protobuf import any_pb2
 
     from meshtest.envoy.distort import Limits
 
@@ -168,6 +172,8 @@ def _cluster(raw: bytes, context: Context) -> bytes:
     if not context.generation and not files and _ISTIO_MARKER not in raw:
         return raw
     cluster = cluster_pb2.Cluster.FromString(raw)
+    if cluster.HasField("typed_dns_resolver_config"):
+        _ask_past_agents(cluster.typed_dns_resolver_config.typed_config)
     if files:
         for socket in (
             cluster.transport_socket,
@@ -183,6 +189,17 @@ def _cluster(raw: bytes, context: Context) -> bytes:
     if context.limits:
         limit_cluster(cluster, context.limits)
     return bytes(cluster.SerializeToString(deterministic=True))
+
+
+def _ask_past_agents(config: any_pb2.Any) -> None:
+    """Istiod's settings of a cluster's resolver lie over those of the bootstrap, which say where Envoy asks."""
+    if config.Is(cares_pb2.CaresDnsResolverConfig.DESCRIPTOR):
+        resolver = cares_pb2.CaresDnsResolverConfig.FromString(config.value)
+        if not resolver.resolvers:
+            resolver.resolvers.add().socket_address.CopyFrom(
+                address_pb2.SocketAddress(address=RESOLVER, port_value=PORT_PAST_AGENTS)
+            )
+            config.value = resolver.SerializeToString(deterministic=True)
 
 
 def _keep_known(filters: MutableSequence[Any]) -> None:

@@ -60,6 +60,8 @@ class Update:
     payload: bytes
     messages: tuple[Message, ...]
     generation: int
+    names: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """Proxies that capture DNS, where that changed -> name -> addresses that their agents answer."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds inside the engine."""
 
@@ -136,6 +138,7 @@ class Engine:
             header={"proxies": frame.header["proxies"]},
             payload=frame.payload,
             messages=_messages(frame.header["messages"]),
+            names=frame.header["names"],
             generation=frame.header["generation"],
             timings=frame.header["timings"],
         )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from meshtest.mesh.model import MeshModel, Pod, Service
 
+    Agents = Mapping[str, Mapping[str, Sequence[str]]]
+
 T = TypeVar("T")
 
 STANDIN = "meshtest.standin.server:main"
@@ -69,9 +71,10 @@ def sandbox_plan(
     )
 
 
-def network_plan(model: MeshModel) -> NetworkPlan:
-    """The cluster's network as the model has it."""
-    return NetworkPlan(cluster_ips=model.cluster_ips, zone=model.zone)
+def network_plan(model: MeshModel, agents: Agents | None = None) -> NetworkPlan:
+    """The cluster's network as the model has it, with the names that agents answer (by the id of their proxy)."""
+    named = {pod.ip: names for pod in model.pods if agents and (names := agents.get(pod.node_id))}
+    return NetworkPlan(cluster_ips=model.cluster_ips, zone=model.zone, agents=named)
 
 
 def pod_plan(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.envoy.bootstrap import node_metadata
 from meshtest.errors import ConfigurationRejected, ManifestError
 from meshtest.istiod.engine import Rejected
+from meshtest.mesh.addresses import is_ipv4
 from meshtest.mesh.build import engine_proxies, locate
 from meshtest.mesh.model import ObjectRef
 from meshtest.mesh.mounts import proxy_files
@@ -102,6 +103,10 @@ class ControlPlane:
         self._noted: list[_Push] = []
         self._away: frozenset[str] = frozenset()
         """Sidecars that stand still or have ended on purpose."""
+        self.agents: dict[str, Mapping[str, Sequence[str]]] = {}
+        """What the agents of proxies answer that capture DNS; by the id of the proxy."""
+        self.on_names: Callable[[], None] = no_pods
+        """Called when `agents` has changed."""
         self.outage = ""
         """`down` or `paused` while a fault has it so."""
         self.held = 0
@@ -179,6 +184,9 @@ class ControlPlane:
         within = self._timeouts.start if self._starts(push) else self._timeouts.push
         ticket = self._channel.start("update", push.update.payload, within=within, **push.update.header)
         start_pods()
+        if push.update.names:
+            self.agents |= {node: _ipv4(names) for node, names in push.update.names.items()}
+            self.on_names()
         try:
             details = dict(self._channel.result(ticket, timeout=within + _MARGIN).header)
         except RemoteError as exc:
@@ -302,6 +310,14 @@ def _name(ref: ObjectRef | None) -> str:
 
 def _place(model: MeshModel, message: Message) -> Location | None:
     return locate(model, message.object, message.path) if message.object else None
+
+
+def _ipv4(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The names as a zone has them."""
+    return {
+        name.rstrip(".").lower(): [address for address in addresses if is_ipv4(address)]
+        for name, addresses in names.items()
+    }
 
 
 def _reference(body: Mapping[str, Any]) -> ObjectRef:

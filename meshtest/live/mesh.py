@@ -168,6 +168,8 @@ class Mesh:
         external = self.options.applications.external
         disk = SharedDisk(files=external.files(), roots=external.public_root)
         self._control = ControlPlane(engine, sandbox.control_plane, self.options.timeouts, disk)
+        self._reachable, self._network = self._model, network_plan(self._model)
+        self._control.on_names = lambda: self._tell_network(self._reachable)
         pushed = self._control.change(
             self._model, self._mesh_config, lambda: sandbox.ready(self.options.timeouts.start)
         )
@@ -308,8 +310,7 @@ class Mesh:
             replaced = [key for key in stale if key in after]
             if replaced:
                 self._sandbox.remove_pods(replaced)
-            if (model.cluster_ips, model.zone) != (old.cluster_ips, old.zone):
-                self._sandbox.set_network(network_plan(model))
+            self._tell_network(model)
             if fresh:
                 mark = self._runtime.socket_mark
                 plans = [pod_plan(model, pod, self._applications, socket_mark=mark) for pod in fresh]
@@ -319,7 +320,7 @@ class Mesh:
             pushed = self._control.change(model, mesh_config, start_pods)
         except ConfigurationRejected:
             self._sandbox.remove_pods([pod.key for pod in fresh if pod.key not in before])
-            self._sandbox.set_network(network_plan(old))
+            self._tell_network(old)
             raise
         self._model, self._applied, self._mesh_config = model, applied, mesh_config
         self._met |= {pod.ip: pod for pod in model.pods}
@@ -328,6 +329,14 @@ class Mesh:
         if gone:
             self._sandbox.remove_pods(gone)
         return pushed
+
+    def _tell_network(self, model: MeshModel) -> None:
+        """Have the sandbox answer for the addresses and names of this model."""
+        plan = network_plan(model, self._control.agents)
+        self._reachable = model
+        if plan != self._network:
+            self._sandbox.set_network(plan)
+            self._network = plan
 
     # -- traffic ---------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ POD_NETWORK = "10.244"
 SERVICE_NETWORK = "10.96"
 LOAD_BALANCERS = "198.18"
 API_SERVER, RESOLVER = "10.96.0.1", "10.96.0.10"
+PORT_PAST_AGENTS = 5053
+"""Of the resolver: where Envoys ask, whose questions no agent captures."""
 RESERVED = frozenset((API_SERVER, RESOLVER))
 PER_BLOCK = 250
 

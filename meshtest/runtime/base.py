@@ -113,6 +113,8 @@ class NetworkPlan:
 
     cluster_ips: Mapping[str, Mapping[int, Sequence[Backend]]]
     zone: Mapping[str, Sequence[str]]
+    agents: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """Address of a pod that captures DNS -> what its agent answers before anybody is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,18 @@
 package main
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // answer is the reply to update: headers as the contract has them, and the payload that they point into.
 type answer struct {
-	Proxies    map[string]*proxyAnswer `json:"proxies"`
-	Messages   []message               `json:"messages"`
-	Generation int                     `json:"generation"`
-	Timings    map[string]float64      `json:"timings"`
+	Proxies map[string]*proxyAnswer `json:"proxies"`
+	// Names are those that the agents of proxies answer, of proxies for which they changed.
+	Names      map[string]json.RawMessage `json:"names"`
+	Messages   []message                  `json:"messages"`
+	Generation int                        `json:"generation"`
+	Timings    map[string]float64         `json:"timings"`
 
 	payload [][]byte
 	size    int
@@ -21,7 +26,9 @@ type proxyAnswer struct {
 }
 
 func newAnswer() *answer {
-	return &answer{Proxies: map[string]*proxyAnswer{}, Messages: []message{}, offsets: map[string]int{}}
+	return &answer{
+		Proxies: map[string]*proxyAnswer{}, Names: map[string]json.RawMessage{}, Messages: []message{}, offsets: map[string]int{},
+	}
 }
 
 // add tells a proxy of changes. Equal resources, as most listeners of most sidecars are, are stored once.
@@ -45,6 +52,9 @@ func (a *answer) add(id string, found changes) {
 		}
 	}
 	a.Proxies[id] = told
+	if found.names != nil {
+		a.Names[id] = found.names
+	}
 }
 
 // whole tells of everything that proxies have.

@@ -37,6 +37,7 @@ type engine struct {
 	meshText   string
 	objects    map[reference]*object
 	proxies    map[string]*proxy
+	addresses  addresses
 	generation int
 	timings    map[string]float64 // of the last update, in milliseconds
 }
@@ -45,7 +46,7 @@ func newEngine(judge *judge) *engine {
 	config := mesh.DefaultMeshConfig()
 	return &engine{
 		judge: judge, mesh: config, world: newWorld(config),
-		objects: map[reference]*object{}, proxies: map[string]*proxy{},
+		objects: map[reference]*object{}, proxies: map[string]*proxy{}, addresses: addresses{},
 	}
 }
 
@@ -177,6 +178,7 @@ func (e *engine) apply(planned *plan) error {
 	if err := e.hand(planned.unset, e.world.unset); err != nil {
 		return err
 	}
+	e.addresses.assign(planned.set, e.objects)
 	return e.hand(planned.set, e.world.set)
 }
 
@@ -206,9 +208,7 @@ func (e *engine) hand(objects []*object, act func(*object) error) error {
 func (e *engine) generate(
 	proxies map[string]*proxy, pushed *model.PushRequest, addresses sets.String,
 ) (map[string]*resources, error) {
-	whole := &model.PushRequest{
-		Forced: true, Push: e.world.env.PushContext(), Start: time.Now(), Reason: model.NewReasonStats(model.ProxyUpdate),
-	}
+	everything := whole(e.world.env.PushContext())
 	type result struct {
 		id    string
 		state *resources
@@ -222,7 +222,7 @@ func (e *engine) generate(
 			for p := range work {
 				request := pushed
 				if p.fresh || addresses.Contains(p.node.IPAddresses[0]) {
-					request = whole
+					request = everything
 				}
 				if request == nil {
 					continue
@@ -250,6 +250,13 @@ func (e *engine) generate(
 	return states, nil
 }
 
+// whole asks for everything that a proxy has.
+func whole(push *model.PushContext) *model.PushRequest {
+	return &model.PushRequest{
+		Forced: true, Push: push, Start: time.Now(), Reason: model.NewReasonStats(model.ProxyUpdate),
+	}
+}
+
 func (e *engine) generateSafely(p *proxy, request *model.PushRequest) (state *resources, err error) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
@@ -266,6 +273,7 @@ func (e *engine) commit(planned *plan, states map[string]*resources) *answer {
 	for _, o := range planned.unset {
 		delete(e.objects, o.key())
 	}
+	e.addresses.release(planned.unset)
 	for _, o := range planned.set {
 		e.objects[o.key()] = o
 	}

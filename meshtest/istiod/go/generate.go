@@ -13,6 +13,11 @@ import (
 // generate makes the new state of a proxy's resources with istiod's generators, each of which decides by istiod's
 // own rules whether the request concerns it. A nil answer means that nothing changed.
 func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, error) {
+	if configured, err := p.configure(request.Push); err != nil {
+		return nil, err
+	} else if configured {
+		request = whole(request.Push)
+	}
 	if !model.OnlyHasConfigsOfKind(request.ConfigsUpdated, kind.Endpoints) || request.Forced {
 		p.refresh(w.env, request)
 	}
@@ -31,6 +36,7 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 		func() error { return w.named(p, &state, "RDS", request, &all) },
 		func() error { return w.named(p, &state, "ECDS", request, &all) },
 		func() error { return w.secrets(p, &state, &all) },
+		func() error { return w.names(p, &state, request) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	envoycore "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/proto"
 
 	"istio.io/api/label"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/util"
 	labelutil "istio.io/istio/pilot/pkg/serviceregistry/util/label"
@@ -14,6 +17,9 @@ import (
 	pm "istio.io/istio/pkg/model"
 	"istio.io/istio/pkg/spiffe"
 )
+
+// metadataPrefix begins the variables whose rest is a key of the node metadata (pkg/bootstrap, IstioMetaPrefix).
+const metadataPrefix = "ISTIO_META_"
 
 // proxySpec is a proxy as the client tells of it: the node that Envoy would say it is.
 type proxySpec struct {
@@ -35,6 +41,8 @@ type proxy struct {
 	node  *model.Proxy
 	state resources
 	fresh bool // never generated for
+
+	configured *meshconfig.ProxyConfig
 }
 
 // newProxy does what istiod does with the node of a first discovery request.
@@ -80,6 +88,40 @@ func metadataOf(told *proxySpec) (*model.NodeMetadata, error) {
 		}
 	}
 	return metadata, nil
+}
+
+// configure gives the node its ProxyConfig, as the injector and the agent do when a pod starts: mesh defaults, ProxyConfig
+// resources, the annotation `proxy.istio.io/config`, and metadata from the environment that these set. Whether it is new.
+func (p *proxy) configure(push *model.PushContext) (bool, error) {
+	metadata := p.node.Metadata
+	effective := push.ProxyConfigs.EffectiveProxyConfig(metadata, push.Mesh)
+	if proto.Equal(effective, p.configured) {
+		return false, nil
+	}
+	var told proxySpec
+	if err := json.Unmarshal(p.spec, &told); err != nil {
+		return false, err
+	}
+	fresh, err := metadataOf(&told)
+	if err != nil {
+		return false, err
+	}
+	environment := map[string]string{}
+	for name, value := range effective.GetProxyMetadata() {
+		if key, ok := strings.CutPrefix(name, metadataPrefix); ok {
+			environment[key] = value
+		}
+	}
+	text, err := json.Marshal(environment)
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(text, fresh); err != nil {
+		return false, fmt.Errorf("proxyMetadata: %w", err)
+	}
+	fresh.ProxyConfig = (*model.NodeMetaProxyConfig)(effective)
+	p.node.Metadata, p.configured = fresh, effective
+	return true, nil
 }
 
 // refresh brings what istiod knows of the node itself up to date: pilot/pkg/xds/ads.go, computeProxyState.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"maps"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -25,6 +26,8 @@ type resources struct {
 	references map[string]map[string][]string
 	// wanted unites them.
 	wanted map[string]sets.String
+	// names is what the proxy's agent answers of DNS, as JSON; empty where it does not capture any.
+	names json.RawMessage
 }
 
 func newResources() resources {
@@ -41,13 +44,16 @@ func newResources() resources {
 type changes struct {
 	set     map[string]map[string][]byte
 	removed map[string][]string
+	names   json.RawMessage // nil: as they were
 }
 
-func (c *changes) empty() bool { return len(c.set) == 0 && len(c.removed) == 0 }
+func (c *changes) empty() bool { return len(c.set) == 0 && len(c.removed) == 0 && c.names == nil }
 
 // copy allows a new state to be made while the old one stays as it is, until the update has succeeded.
 func (r *resources) copy() resources {
-	return resources{blobs: maps.Clone(r.blobs), references: maps.Clone(r.references), wanted: maps.Clone(r.wanted)}
+	return resources{
+		blobs: maps.Clone(r.blobs), references: maps.Clone(r.references), wanted: maps.Clone(r.wanted), names: r.names,
+	}
 }
 
 // put replaces resources of a type, and removes others; it returns the names of those that are new or differ.
@@ -123,6 +129,11 @@ func (r *resources) since(old *resources) changes {
 			if _, ok := after[name]; !ok {
 				found.removed[kind] = append(found.removed[kind], name)
 			}
+		}
+	}
+	if !bytes.Equal(old.names, r.names) {
+		if found.names = r.names; found.names == nil {
+			found.names = json.RawMessage("{}")
 		}
 	}
 	return found

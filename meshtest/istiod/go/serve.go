@@ -111,7 +111,7 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 			return nil, nil, err
 		}
 		return reply{
-			"proxies": made.Proxies, "messages": made.Messages, "generation": made.Generation, "timings": made.Timings,
+			"proxies": made.Proxies, "names": made.Names, "messages": made.Messages, "generation": made.Generation, "timings": made.Timings,
 		}, made.payload, nil
 	case "validate":
 		_, messages := e.judge.admitAll(wanted.Set)

@@ -183,6 +183,7 @@ func generatorsOf(server *xds.DiscoveryServer) map[string]model.XdsResourceGener
 		v3.ListenerType:               &xds.LdsGenerator{ConfigGenerator: generator},
 		v3.RouteType:                  &xds.RdsGenerator{ConfigGenerator: generator},
 		v3.ExtensionConfigurationType: &xds.EcdsGenerator{ConfigGenerator: generator},
+		v3.NameTableType:              &xds.NdsGenerator{ConfigGenerator: generator},
 		v3.SecretType:                 xds.NewSecretGen(server.Env.CredentialsController, server.Cache, clusterID, server.Env.Mesh()),
 	}
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshtest.runtime.netns.resolver import PORT, Server
+from meshtest.runtime.netns.resolver import Server
 from meshtest.runtime.netns.stream import FrameSocket
 
 if TYPE_CHECKING:
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 def main(_: Mapping[str, Any], sock: socket.socket) -> int:
     """Serve until pytest's process hangs up."""
-    Server(FrameSocket(sock), ("0.0.0.0", PORT)).serve()  # noqa: S104 - the run's network sees nobody else
+    Server(FrameSocket(sock), "0.0.0.0").serve()  # noqa: S104 - the run's network sees nobody else
     return 0

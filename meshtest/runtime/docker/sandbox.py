@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
+from meshtest.mesh.addresses import PORT_PAST_AGENTS
 from meshtest.runtime.base import Action, Image, Role
 from meshtest.runtime.docker import cleaning, pod_rules
 from meshtest.runtime.docker.containers import CONTROL_PLANE, NAMES_ROLE, RESOLVER, Shape
@@ -93,7 +94,7 @@ class DockerSandbox:
 
     def _start_resolver(self, resolver: OwnProcess) -> None:
         resolver.start()
-        self._names.set_zone(spec.network_to_json(self._network)["zone"])
+        self._names.set_network(spec.network_to_json(self._network))
 
     def _start_pods(self, plans: Sequence[PodPlan]) -> list[tuple[str, Future[None]]]:
         placed = [self._placed(plan) for plan in plans]
@@ -123,7 +124,8 @@ class DockerSandbox:
             ip: {port: [(one.ip, one.port) for one in backends] for port, backends in ports.items()}
             for ip, ports in network.cluster_ips.items()
         }
-        return {**found, **self._led, RESOLVER_IP: {53: [(self._shape.network.resolver, 53)]}}
+        resolver = {port: [(self._shape.network.resolver, port)] for port in (53, PORT_PAST_AGENTS)}
+        return {**found, **self._led, RESOLVER_IP: resolver}
 
     def ready(self, timeout: float) -> None:
         """Wait until every container has started and every application is ready."""
@@ -170,7 +172,7 @@ class DockerSandbox:
         self._network = network
         if old != new:
             self._set_rules(pod_rules.services(old, new))
-        self._names.set_zone(spec.network_to_json(network)["zone"])
+        self._names.set_network(spec.network_to_json(network))
 
     def _set_rules(self, messages: Sequence[Message]) -> None:
         list(self._pool.map(lambda pod: pod.set_rules(messages), list(self._pods.values())))

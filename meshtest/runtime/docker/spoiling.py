@@ -101,19 +101,19 @@ class WrongNames:
 
     def __init__(self, resolver: Channel) -> None:
         self._resolver = resolver
-        self._zone: Mapping[str, Any] = {}
+        self._names: Mapping[str, Any] = {}
         self._faults: dict[str, dict[str, Any]] = {}
         self._hits: dict[str, int] = {}
 
-    def set_zone(self, zone: Mapping[str, Any]) -> None:
+    def set_network(self, network: Mapping[str, Any]) -> None:
         """Replace the names."""
-        self._zone = zone
+        self._names = {key: network[key] for key in ("zone", "agents")}
         self.tell()
 
     def tell(self) -> None:
         """Tell the resolver everything: one that is started again knows nothing."""
         faults = list(self._faults.values())
-        answer = self._resolver.call("zone", timeout=_TIMEOUT, zone=self._zone, faults=faults)
+        answer = self._resolver.call("zone", timeout=_TIMEOUT, faults=faults, **self._names)
         self._hits |= answer.header["hits"]
 
     def misname(self, name: str, fault: NameFault | None) -> None:

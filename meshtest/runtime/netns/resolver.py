@@ -1,6 +1,8 @@
 """The cluster's DNS: answers what the zone says, at once, and NXDOMAIN for everything else.
 
-Runs as a role beside the router; the supervisor sends it `zone` frames, and `faults` frames for wrong answers.
+Runs as a role beside the router; the supervisor sends it `zone` frames, and `faults` frames for wrong answers. It
+also plays the agents of pods that capture DNS: those are answered by names of their own first, except their Envoys,
+whose questions pass the agent by; they have a port of their own.
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import dnslib
 
+from meshtest.mesh.addresses import PORT_PAST_AGENTS
 from meshtest.runtime.netns.links import RESOLVER
 from meshtest.runtime.netns.name_faults import NameFaults
 from meshtest.runtime.netns.stream import FrameSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    ZoneOf = Callable[[str], "Zone"]
 
 PORT = 53
 _TTL = 5
@@ -95,24 +100,52 @@ def respond(
     return packed, late
 
 
+class Names:
+    """The cluster's zone, and those of pods whose agents answer before it."""
+
+    def __init__(self) -> None:
+        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._agents: dict[str, Zone] = {}
+        self.replace({}, {})
+
+    def replace(
+        self, zone: Mapping[str, Sequence[str]], agents: Mapping[str, Mapping[str, Sequence[str]]]
+    ) -> None:
+        """Answer by other names from now on; those of `agents` by the address of their pod."""
+        self._zone = Zone(zone, self._rng)
+        self._agents = {source: Zone({**zone, **names}, self._rng) for source, names in agents.items()}
+
+    def of(self, source: str) -> Zone:
+        """What an application at this address is answered by."""
+        return self._agents.get(source, self._zone)
+
+    def past_agents(self, _source: str) -> Zone:
+        """What an Envoy is answered by."""
+        return self._zone
+
+
 class Server:
     """UDP and TCP on the resolver's address, and the supervisor's frames, in one loop."""
 
-    def __init__(self, control: FrameSocket, address: tuple[str, int]) -> None:
+    def __init__(self, control: FrameSocket, host: str) -> None:
         self._control = control
-        self._zone = Zone({}, random.Random())  # noqa: S311 - spreads load, guards nothing
+        self._names = Names()
         self._faults = NameFaults()
         self._late: list[tuple[float, int, Callable[[], object]]] = []
         """When, a number to keep the order, and how a reply that has to wait goes out."""
         self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._datagrams.bind(address)
-        self._listener = socket.create_server(address, backlog=128)
-        for sock in (self._datagrams, self._listener):
+        self._open((host, PORT), self._names.of)
+        self._open((host, PORT_PAST_AGENTS), self._names.past_agents)
+
+    def _open(self, address: tuple[str, int], zone_of: ZoneOf) -> None:
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.bind(address)
+        listener = socket.create_server(address, backlog=128)
+        for sock in (datagrams, listener):
             sock.settimeout(0)
-        self._on(self._datagrams, self._datagram)
-        self._on(self._listener, self._accept)
+        self._on(datagrams, lambda: self._datagram(datagrams, zone_of))
+        self._on(listener, lambda: self._accept(listener, zone_of))
 
     def serve(self) -> None:
         """Answer until the supervisor hangs up."""
@@ -154,33 +187,34 @@ class Server:
 
     def _obey(self, frame: dict[str, Any]) -> None:
         if "zone" in frame:
-            self._zone = Zone(frame["zone"], random.Random())  # noqa: S311 - as above
+            self._names.replace(frame["zone"], frame.get("agents", {}))
         if "faults" in frame:
             self._faults.replace(frame["faults"])
         self._control.send({"id": frame["id"], "hits": dict(self._faults.hits)})
 
-    def _datagram(self) -> None:
+    def _datagram(self, datagrams: socket.socket, zone_of: ZoneOf) -> None:
         try:
-            raw, peer = self._datagrams.recvfrom(65535)
+            raw, peer = datagrams.recvfrom(65535)
         except OSError:
             return  # an earlier reply that nobody wanted
-        reply = respond(self._zone, raw, stream=False, faults=self._faults, source=peer[0])
-        self._reply(reply, lambda packed: self._datagrams.sendto(packed, peer))
+        reply = respond(zone_of(peer[0]), raw, stream=False, faults=self._faults, source=peer[0])
+        self._reply(reply, lambda packed: datagrams.sendto(packed, peer))
 
-    def _accept(self) -> None:
-        sock, peer = self._listener.accept()
+    def _accept(self, listener: socket.socket, zone_of: ZoneOf) -> None:
+        sock, peer = listener.accept()
         sock.settimeout(0)
         buffer = bytearray()
-        self._on(sock, lambda: self._stream(sock, peer[0], buffer))
+        self._on(sock, lambda: self._stream(sock, peer[0], zone_of, buffer))
 
-    def _stream(self, sock: socket.socket, source: str, buffer: bytearray) -> None:
+    def _stream(self, sock: socket.socket, source: str, zone_of: ZoneOf, buffer: bytearray) -> None:
         try:
             found = sock.recv(65535)
         except OSError:
             found = b""
         buffer += found
         while len(buffer) >= 2 and len(buffer) >= (end := 2 + struct.unpack_from(">H", buffer)[0]):
-            reply = respond(self._zone, bytes(buffer[2:end]), stream=True, faults=self._faults, source=source)
+            raw = bytes(buffer[2:end])
+            reply = respond(zone_of(source), raw, stream=True, faults=self._faults, source=source)
             del buffer[:end]
             self._reply(reply, lambda packed: sock.sendall(struct.pack(">H", len(packed)) + packed))
         if not found:
@@ -190,5 +224,5 @@ class Server:
 
 def main(_: Mapping[str, Any], sock: socket.socket) -> int:
     """Serve until the supervisor hangs up."""
-    Server(FrameSocket(sock), (RESOLVER, PORT)).serve()
+    Server(FrameSocket(sock), RESOLVER).serve()
     return 0

@@ -63,6 +63,7 @@ class Site:
         self._envoy: tuple[str, int] = ("", 1)
         self._numbers = iter(range(1 << 16))
         self._zone: dict[str, Any] = {}
+        self._agents: dict[str, Any] = {}
         self.name_faults: dict[str, dict[str, Any]] = {}
         """What the resolver answers wrongly on purpose, by fault, in the order of injection."""
         self.name_hits: dict[str, int] = {}
@@ -128,13 +129,14 @@ class Site:
         if self._router is None or self._resolver is None:
             raise Refused("the sandbox has not been started")
         self._router.set_cluster_ips(network)
-        self._zone = network["zone"]
+        self._zone, self._agents = network["zone"], network["agents"]
         self._tell_resolver(self._resolver)
 
     def _tell_resolver(self, resolver: FrameSocket) -> None:
         self._zones_sent += 1
         faults = list(self.name_faults.values())
-        resolver.send({"id": self._zones_sent, "op": "zone", "zone": self._zone, "faults": faults})
+        told = {"zone": self._zone, "agents": self._agents, "faults": faults}
+        resolver.send({"id": self._zones_sent, "op": "zone", **told})
 
     def tell_name_faults(self) -> None:
         """Have the resolver answer by `name_faults`, and say how many queries each has met."""

@@ -94,6 +94,10 @@ def network_to_json(network: NetworkPlan) -> dict[str, Any]:
             for ip, ports in network.cluster_ips.items()
         },
         "zone": {name: list(values) for name, values in network.zone.items()},
+        "agents": {
+            address: {name: list(values) for name, values in names.items()}
+            for address, names in network.agents.items()
+        },
     }
 
 

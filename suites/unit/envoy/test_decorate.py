@@ -9,7 +9,9 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from google.protobuf import json_format
+from google.protobuf.wrappers_pb2 import UInt32Value
 from udpa.type.v1 import typed_struct_pb2
 
 from meshtest.envoy.decorate import Context, Decorator, decorate, next_generation
@@ -169,3 +171,18 @@ def test_every_process_decorates_to_the_same_bytes() -> None:
     run = [sys.executable, "-c", ONE_LISTENER]
     found = {subprocess.run(run, check=True, capture_output=True, text=True).stdout for _ in range(4)}
     assert len(found) == 1
+
+
+def test_clusters_of_names_ask_where_envoys_do() -> None:
+    cluster = cluster_pb2.Cluster(name="outbound|80||api.example.com", type=cluster_pb2.Cluster.STRICT_DNS)
+    resolver = cares_dns_resolver_pb2.CaresDnsResolverConfig(udp_max_queries=UInt32Value(value=100))
+    cluster.typed_dns_resolver_config.typed_config.Pack(resolver)
+    cluster.metadata.filter_metadata["istio"].update({"config": "x"})
+    found = cluster_pb2.Cluster.FromString(decorate("CDS", cluster.SerializeToString(), CONTEXT))
+    asked = cares_dns_resolver_pb2.CaresDnsResolverConfig.FromString(
+        found.typed_dns_resolver_config.typed_config.value
+    )
+    assert [(one.socket_address.address, one.socket_address.port_value) for one in asked.resolvers] == [
+        ("10.96.0.10", 5053)
+    ]
+    assert asked.udp_max_queries.value == 100

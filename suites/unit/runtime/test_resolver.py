@@ -7,7 +7,7 @@ import dnslib
 import pytest
 
 from meshtest.runtime.base import Action, Part
-from meshtest.runtime.netns.resolver import Zone, respond
+from meshtest.runtime.netns.resolver import Names, Zone, respond
 
 RNG = random.Random(7)  # noqa: S311 - spreads load, guards nothing
 NAMES = {
@@ -96,3 +96,19 @@ def test_a_resolver_that_is_started_again_knows_the_names(bench: Any) -> None:
     sandbox.signal("meshtest/resolver", Part.APPLICATION, Action.KILL)
     sandbox.signal("meshtest/resolver", Part.APPLICATION, Action.START)
     assert bench.ask("resolve", name="one.default.svc.cluster.local")["answers"] == ["10.96.1.1"]
+
+
+def test_the_agent_of_a_pod_answers_its_application_alone() -> None:
+    names = Names()
+    zone = {"api.example.com": ["198.19.0.2"], "real.example.com": ["198.19.0.3"]}
+    names.replace(zone, {"10.244.0.2": {"api.example.com": ["240.240.0.1"]}})
+    captured, other = names.of("10.244.0.2"), names.of("10.244.0.3")
+    assert [asked(captured, name) for name in zone] == [["240.240.0.1"], ["198.19.0.3"]]
+    for others in (other, names.past_agents("10.244.0.2")):
+        assert [asked(others, name) for name in zone] == [["198.19.0.2"], ["198.19.0.3"]]
+    names.replace(zone, {})
+    assert asked(names.of("10.244.0.2"), "api.example.com") == ["198.19.0.2"]
+
+
+def asked(zone: Zone, name: str) -> list[str]:
+    return [str(found.rdata) for found in zone.answer(dnslib.DNSRecord.question(name)).rr]
