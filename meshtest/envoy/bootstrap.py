@@ -77,6 +77,7 @@ def bootstrap(
     directory: str,
     metadata: Mapping[str, Any] | None = None,
     socket_mark: int | None = SOCKET_MARK,
+    resolver: str = RESOLVER,
     readiness: tuple[str, int] | None = ("0.0.0.0", READINESS_PORT),  # noqa: S104 - inside the pod, as Istio does
     allow: int | None = None,
 ) -> str:
@@ -87,6 +88,7 @@ def bootstrap(
         directory: where the control plane's socket is and the pod's own sockets will be.
         metadata: `node_metadata(pod)` unless given.
         socket_mark: SO_MARK on what Envoy sends; None where Envoy may not set it.
+        resolver: address of the cluster's name server.
         readiness: address of `/healthz/ready`.
         allow: upper bound of downstream connections; None for no bound.
     """
@@ -101,7 +103,7 @@ def bootstrap(
         },
         "bootstrap_extensions": [_internal_listeners()],
         "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
-        "typed_dns_resolver_config": _resolver(),
+        "typed_dns_resolver_config": _resolver(resolver),
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
             "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
@@ -148,11 +150,11 @@ def _runtime_flags(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return flags
 
 
-def _resolver() -> dict[str, Any]:
+def _resolver(ip: str) -> dict[str, Any]:
     """The cluster's, where it answers what the agent of a pod does not: its rules let Envoy's own questions pass."""
     name = "envoy.network.dns_resolver.cares"
     kind = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
-    address = {"address": RESOLVER, "port_value": PORT_PAST_AGENTS}
+    address = {"address": ip, "port_value": PORT_PAST_AGENTS}
     return {
         "name": name,
         "typed_config": {"@type": _TYPES + kind, "resolvers": [{"socket_address": address}]},

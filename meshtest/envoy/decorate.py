@@ -51,6 +51,8 @@ class Context:
     """Raised to make an Envoy open every connection anew: it changes nothing else."""
     limits: Limits | None = None
     """The TLS that it keeps to while a fault lasts."""
+    resolver: str = RESOLVER
+    """Where it asks for names."""
     _evidence: dict[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
     _faults: list[hcm_pb2.HttpFilter] = field(default_factory=list, compare=False, repr=False)
 
@@ -173,7 +175,7 @@ def _cluster(raw: bytes, context: Context) -> bytes:
         return raw
     cluster = cluster_pb2.Cluster.FromString(raw)
     if cluster.HasField("typed_dns_resolver_config"):
-        _ask_past_agents(cluster.typed_dns_resolver_config.typed_config)
+        _ask_past_agents(cluster.typed_dns_resolver_config.typed_config, context.resolver)
     if files:
         for socket in (
             cluster.transport_socket,
@@ -191,13 +193,13 @@ def _cluster(raw: bytes, context: Context) -> bytes:
     return bytes(cluster.SerializeToString(deterministic=True))
 
 
-def _ask_past_agents(config: any_pb2.Any) -> None:
+def _ask_past_agents(config: any_pb2.Any, ip: str) -> None:
     """Istiod's settings of a cluster's resolver lie over those of the bootstrap, which say where Envoy asks."""
     if config.Is(cares_pb2.CaresDnsResolverConfig.DESCRIPTOR):
         resolver = cares_pb2.CaresDnsResolverConfig.FromString(config.value)
         if not resolver.resolvers:
             resolver.resolvers.add().socket_address.CopyFrom(
-                address_pb2.SocketAddress(address=RESOLVER, port_value=PORT_PAST_AGENTS)
+                address_pb2.SocketAddress(address=ip, port_value=PORT_PAST_AGENTS)
             )
             config.value = resolver.SerializeToString(deterministic=True)
 

@@ -21,6 +21,7 @@ from meshtest.envoy.pki import Authorities
 from meshtest.envoy.plane_faults import FaultOperations, deadline_of
 from meshtest.envoy.resources import Changes, Resource
 from meshtest.errors import RuntimeFailure
+from meshtest.mesh.addresses import RESOLVER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -37,8 +38,9 @@ _NOTICE_TIMEOUT = 0.5
 class ControlPlane(FaultOperations):
     """The state behind ADS and SDS, and the operations on it."""
 
-    def __init__(self, directory: str, seed: str = "") -> None:
+    def __init__(self, directory: str, seed: str = "", resolver: str = RESOLVER) -> None:
         self.directory = directory
+        self._resolver = resolver
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
         self._away = Away(self.secrets.keeps_from_starting)
@@ -92,7 +94,7 @@ class ControlPlane(FaultOperations):
         node, identity = str(told["id"]), str(told["identity"])
         if node not in self._envoys:
             gateway = told.get("kind") == "gateway"
-            context = decorate.Context(self.directory, told["pod"], gateway=gateway)
+            context = decorate.Context(self.directory, told["pod"], gateway=gateway, resolver=self._resolver)
             marks = Path(script_path(self.directory, context.pod))
             marks.write_text(script(context.pod, told["workload"]), encoding="utf-8")
             self.proxies.by_id[node] = Proxy(context, told["workload"])

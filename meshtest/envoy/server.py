@@ -36,7 +36,8 @@ async def _serve(config: dict[str, Any], sock: socket.socket) -> NoReturn:
     server = await _listen(f"{config['directory']}/xds.sock", plane)
     from meshtest.envoy.plane import ControlPlane as Plane  # noqa: PLC0415 - heavy: after the socket is open
 
-    control = Plane(config["directory"], str(config.get("seed", "")))
+    told = {key: config[key] for key in ("seed", "resolver") if key in config}
+    control = Plane(config["directory"], **told)
     plane.set_result(control)
     sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 20)

@@ -9,6 +9,7 @@ from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
 from meshtest.live.external import Externals
 from meshtest.mesh import standins
+from meshtest.mesh.addresses import RESOLVER
 from meshtest.mesh.environment import application_of, environment_of
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
@@ -48,24 +49,34 @@ class Applications:
     """Hosts outside the mesh."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a runtime has Envoys know of it."""
+
+    socket_mark: int | None = SOCKET_MARK
+    resolver: str = RESOLVER
+
+
 def sandbox_plan(
     model: MeshModel,
     applications: Applications,
     envoy: str,
     authority: str = "",
     *,
-    socket_mark: int | None = SOCKET_MARK,
+    around: Surroundings | None = None,
 ) -> SandboxPlan:
     """Everything that is started together for a mesh.
 
     `authority` is what the mesh's certificate authority is derived from: a control plane that is started anew has
-    the same root. Empty: another one at each start. `socket_mark` is the runtime's.
+    the same root. Empty: another one at each start.
     """
     check_names(model, applications)
+    around = around or Surroundings()
+    config = {"directory": DIRECTORY, "seed": authority, "resolver": around.resolver}
     return SandboxPlan(
-        pods=[pod_plan(model, pod, applications, socket_mark=socket_mark) for pod in model.pods],
+        pods=[pod_plan(model, pod, applications, around) for pod in model.pods],
         network=network_plan(model),
-        control_plane=Role(target=CONTROL_PLANE, config={"directory": DIRECTORY, "seed": authority}),
+        control_plane=Role(target=CONTROL_PLANE, config=config),
         driver=Role(target=DRIVER, config={"directory": DIRECTORY, "namespaces": f"{DIRECTORY}/netns"}),
         envoy=envoy,
     )
@@ -78,9 +89,10 @@ def network_plan(model: MeshModel, agents: Agents | None = None) -> NetworkPlan:
 
 
 def pod_plan(
-    model: MeshModel, pod: Pod, applications: Applications, *, socket_mark: int | None = SOCKET_MARK
+    model: MeshModel, pod: Pod, applications: Applications, around: Surroundings | None = None
 ) -> PodPlan:
     """One pod and its processes."""
+    around = around or Surroundings()
     ports = standin_ports(model, pod)
     application: Role | Command | Image | None
     argv = _lookup(applications.commands, model, pod)
@@ -96,11 +108,15 @@ def pod_plan(
     return PodPlan(
         pod=pod,
         application=application,
-        bootstrap=bootstrap(pod, directory=DIRECTORY, socket_mark=socket_mark) if pod.has_envoy else None,
+        bootstrap=_bootstrap(pod, around) if pod.has_envoy else None,
         interception=_interception(pod),
         readiness_ports=_readiness_ports(application, image, ports),
         env=_environment(pod),
     )
+
+
+def _bootstrap(pod: Pod, around: Surroundings) -> str:
+    return bootstrap(pod, directory=DIRECTORY, socket_mark=around.socket_mark, resolver=around.resolver)
 
 
 def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, ImageSpec]:

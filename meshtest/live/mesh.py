@@ -20,6 +20,7 @@ from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import (
     Applications,
+    Surroundings,
     image_specs,
     inside_port,
     network_plan,
@@ -196,6 +197,7 @@ class Mesh:
         if isinstance(chosen, Reserving):
             self._stack.callback(chosen.release)
             self._pod_network = chosen.reserve()
+        self._surroundings = Surroundings(socket_mark=chosen.socket_mark, resolver=chosen.resolver)
 
     def _start_sandbox(self, model: MeshModel) -> Sandbox:
         from meshtest.envoy.binary import find_envoy  # noqa: PLC0415 - only where a mesh is started
@@ -203,7 +205,7 @@ class Mesh:
         runtime = self._runtime
         authority = f"{random.SystemRandom().getrandbits(128):x}"
         envoy = "" if runtime.brings_envoy else str(find_envoy())
-        plan = sandbox_plan(model, self._applications, envoy, authority, socket_mark=runtime.socket_mark)
+        plan = sandbox_plan(model, self._applications, envoy, authority, around=self._surroundings)
         sandbox = runtime.start(plan, self._log.feed)
         self._stack.callback(sandbox.close)
         return sandbox
@@ -312,8 +314,7 @@ class Mesh:
                 self._sandbox.remove_pods(replaced)
             self._tell_network(model)
             if fresh:
-                mark = self._runtime.socket_mark
-                plans = [pod_plan(model, pod, self._applications, socket_mark=mark) for pod in fresh]
+                plans = [pod_plan(model, pod, self._applications, self._surroundings) for pod in fresh]
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
         try:

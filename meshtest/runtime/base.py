@@ -284,6 +284,11 @@ class Runtime(Protocol):
     name: str
     socket_mark: int | None
     """What Envoy has to put on its sockets for the redirect rules to know them; None where its uid tells."""
+
+    @property
+    def resolver(self) -> str:
+        """Where Envoys ask for names, before any rule of a pod holds."""
+
     brings_envoy: bool
     """Whether it runs an Envoy of its own and not the one of `SandboxPlan`."""
 

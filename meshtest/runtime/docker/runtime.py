@@ -48,6 +48,14 @@ class DockerRuntime:
         self._reaping: threading.Thread | None = None
         self._shape: Shape | None = None
 
+    @property
+    def resolver(self) -> str:
+        """Its own address: the rules that give it the cluster's may come after Envoy's first question."""
+        if self._network is None:
+            self.reserve()
+        assert self._network is not None  # noqa: S101 - reserved
+        return self._network.resolver
+
     def capabilities(self) -> frozenset[Capability]:
         """What it can do here."""
         return frozenset(

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
+from meshtest.mesh.addresses import RESOLVER
 from meshtest.runtime.base import Capability
 from meshtest.runtime.netns.permission import ELSE, advice, plainly_allowed
 from meshtest.runtime.netns.rules import MARK
@@ -27,6 +28,7 @@ class NetnsRuntime:
 
     name = "netns"
     socket_mark: int | None = MARK
+    resolver = RESOLVER
     brings_envoy = False
 
     def capabilities(self) -> frozenset[Capability]:

@@ -23,7 +23,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import json_format
 
 from meshtest.envoy.binary import find_envoy
-from meshtest.envoy.bootstrap import FLAGS, bootstrap, socket_path
+from meshtest.envoy.bootstrap import FLAGS, SOCKET_MARK, bootstrap, socket_path
 from meshtest.envoy.dump import import_type
 from meshtest.mesh.model import Pod, PodKind
 from meshtest.waiting import wait_until
@@ -183,10 +183,8 @@ class Bench:
 
     def start(self, one: Pod) -> None:
         config = self.directory / f"{one.name}.json"
-        may_mark = os.geteuid() == 0
-        text = bootstrap(
-            one, directory=str(self.directory), readiness=None, **({} if may_mark else {"socket_mark": None})
-        )
+        mark = SOCKET_MARK if os.geteuid() == 0 else None  # nobody else may
+        text = bootstrap(one, directory=str(self.directory), readiness=None, socket_mark=mark)
         config.write_text(text, encoding="utf-8")
         with (self.directory / f"{one.name}.err").open("ab") as err:
             line = [str(find_envoy()), "--config-path", str(config), "--concurrency", "1", *FLAGS]

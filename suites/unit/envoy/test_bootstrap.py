@@ -85,3 +85,9 @@ def test_filter_chains_drain_at_once() -> None:
     assert line[line.index("--drain-time-s") + 1] == "0"
     assert line[line.index("--drain-strategy") + 1] == "immediate"
     assert "--disable-hot-restart" in line
+
+
+def test_envoy_asks_for_names_past_the_agent() -> None:
+    resolver = made(a_pod(), resolver="10.244.255.252")["typed_dns_resolver_config"]["typed_config"]
+    address = {"address": "10.244.255.252", "port_value": 5053}
+    assert resolver["resolvers"] == [{"socket_address": address}]
