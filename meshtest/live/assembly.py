@@ -218,7 +218,7 @@ def _standin(
 ) -> dict[str, Any]:
     called = _lookup(applications.calls, model, pod) or ()
     part = standins.plays(pod)
-    outside = pod.workload in applications.external.hosts and not pod.namespace
+    outside = pod.workload in applications.external.hosts and not pod.workload_kind
     listened: Sequence[Mapping[str, Any]] = (
         applications.external.ports(pod.workload)
         if outside
@@ -232,7 +232,7 @@ def _standin(
         "namespace": pod.namespace,
         "pod": pod.name,
         "ip": pod.ip,
-        "identity": "" if outside else pod.identity,
+        "identity": pod.identity if pod.namespace else "",
         "ports": listened,
         "calls": [{"url": call_url(model, pod.namespace, name)} for name in called],
     }

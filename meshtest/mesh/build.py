@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ManifestError
 from meshtest.mesh import addresses, network, objects
 from meshtest.mesh.endpoints import mirrored, slices_of
-from meshtest.mesh.external import external_pods, external_zone
+from meshtest.mesh.external import external_zone
 from meshtest.mesh.fields import fields_of
 from meshtest.mesh.gateway_api import check_classes
 from meshtest.mesh.gateways import usual_gateways
 from meshtest.mesh.injection import interception
 from meshtest.mesh.kinds import sort
+from meshtest.mesh.machines import external_places
 from meshtest.mesh.manifests import unique
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, MeshModel
 from meshtest.mesh.places import locate
@@ -90,11 +91,12 @@ def build_model(
     pods = _addressed(drafts, previous, options.pod_network)
     services = services_of(acted_on, previous)
     slices = _slices(acted_on, services, pods, nodes)
+    external, entries = external_places(options.external, acted_on, previous, pod_network=options.pod_network)
+    cluster = _cluster(acted_on, pods, nodes, options)
     held, created = objects.stamp(
-        [*_cluster(acted_on, pods, nodes, options), *_objects(acted_on, services, pods, nodes), *slices],
+        [*cluster, *_objects(acted_on, services, pods, nodes), *slices, *entries],
         previous.created if previous else {},
     )
-    external = external_pods(options.external, previous, pod_network=options.pod_network)
     behind = network.by_service(body for body in held if body["kind"] == "EndpointSlice")
     return MeshModel(
         manifests=every,

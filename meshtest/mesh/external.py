@@ -72,6 +72,10 @@ class ExternalHost:
     """What every proxy finds on its disk: path -> `ca`, `clientCertificate` or `clientKey`."""
     secrets: tuple[str, ...] = ()
     """`namespace/name` of Secrets that hold all three."""
+    workload_group: str = ""
+    """`namespace/name` of the WorkloadGroup whose machine it is, with a sidecar of its own."""
+    workload_entry: str = ""
+    """Or of the WorkloadEntry that registers it by hand."""
 
     @property
     def speaks_tls(self) -> bool:
@@ -87,7 +91,7 @@ def external_pods(
         raise ScenarioError(
             found.problem, key=f"external.{found.host}.{found.field}".rstrip("."), expected=found.expected
         )
-    before = {pod.key: pod.ip for pod in previous.pods if not pod.namespace} if previous else {}
+    before = {pod.name: pod.ip for pod in previous.pods if not pod.workload_kind} if previous else {}
     drafts = {
         name if len(host.addresses) < 2 else f"{name}-{index}": (name, host, address)
         for name, host in hosts.items()

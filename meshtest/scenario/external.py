@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _PORT = re.compile(r"(\d{1,5})/([A-Z0-9]+)\Z")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\Z")
-_SECRET = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+\Z")
+_KEY = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+\Z")
 _IN_CODE = "<Python>"
 
 
@@ -64,9 +64,9 @@ def _read_address(value: Any, spot: Spot) -> str:
     return value
 
 
-def _read_secret(value: Any, spot: Spot) -> str:
-    if not isinstance(value, str) or not _SECRET.match(value):
-        raise spot.error(f"{shown(value)} names no Secret", expected="namespace/name")
+def _read_key(value: Any, spot: Spot) -> str:
+    if not isinstance(value, str) or not _KEY.match(value):
+        raise spot.error(f"{shown(value)} names no object", expected="namespace/name")
     return value
 
 
@@ -75,6 +75,8 @@ def _checked(host: ExternalHost, spot: Spot) -> None:
     for index, number in enumerate(numbers):
         if number in numbers[:index]:
             raise spot.key("ports").item(index).error(f"port {number} stands there twice")
+    if host.workload_group and host.workload_entry:
+        raise spot.error("workloadGroup and workloadEntry both stand here", expected="one of them")
     if bool(host.tls.server_certificate) != bool(host.tls.private_key):
         raise spot.key("tls").error(
             "a certificate goes with its key", expected="serverCertificate and privateKey"
@@ -97,9 +99,9 @@ PORT_TEXT = Shape(
 )
 NAME = Shape(expected="a host name", read=_read_name, schema={"type": "string"})
 ADDRESS = Shape(expected="an IPv4 address", read=_read_address, schema={"type": "string", "format": "ipv4"})
-SECRET = Shape(
-    expected="namespace/name of a Secret",
-    read=_read_secret,
+KEY = Shape(
+    expected="namespace/name",
+    read=_read_key,
     schema={"type": "string", "pattern": "^[^/]+/[^/]+$"},
 )
 PORT: Shape[ExternalPort] = record(
@@ -142,7 +144,9 @@ HOST: Shape[ExternalHost] = record(
         "addresses": key("addresses", list_of(ADDRESS)),
         "tls": key("tls", TLS),
         "files": key("files", mapping_of(word(PUBLISHED, "word"), what="paths and what lies there")),
-        "secrets": key("secrets", list_of(SECRET)),
+        "secrets": key("secrets", list_of(KEY)),
+        "workloadGroup": key("workload_group", KEY),
+        "workloadEntry": key("workload_entry", KEY),
     },
     short=Short(attribute="ports", shape=PORTS),
     verify=_checked,

@@ -67,7 +67,11 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
             {"ports": ["443/HTTPS"], "tls": {"caCertificates": CERTIFICATE}, "secrets": ["a/b"]},
             "*no client's certificate can be given out*",
         ),
-        ({"ports": ["443/HTTPS"], "secrets": ["b"]}, "*'b' names no Secret; expected namespace/name"),
+        ({"ports": ["443/HTTPS"], "secrets": ["b"]}, "*'b' names no object; expected namespace/name"),
+        (
+            {"ports": ["80/HTTP"], "workloadGroup": "a/b", "workloadEntry": "a/b"},
+            "*workloadGroup and workloadEntry both stand here; expected one of them",
+        ),
         ({"ports": ["443/HTTPS"], "files": {"/a": "root"}}, "*unknown word 'root'; expected ca, *"),
     ],
 )
