@@ -9,9 +9,10 @@ from __future__ import annotations
 import glob
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshtest.cli.findings import Finding, of_error
+from meshtest.cli.standing import Standing
 from meshtest.errors import ManifestError, ScenarioError
 from meshtest.live.fixes import Guesses
 from meshtest.mesh.build import BuildOptions, build_model, locate
@@ -24,7 +25,7 @@ from meshtest.scenario.loader import load as load_scenarios
 from meshtest.scenario.resolve import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meshtest.istiod.engine import Engine, Message
     from meshtest.mesh.model import Manifest, MeshModel
@@ -100,6 +101,7 @@ class Judge:
         self._pool = pool
         self._allowed = pool.options.allow_unsupported
         self._engine: Engine = pool.judge()  # started first: it comes up while the files are read
+        self._standing = Standing(self._engine)
         self._judged = Judged()
         self.judgement = Judgement()
 
@@ -187,15 +189,16 @@ class Judge:
             self._tell(exc)
             return
         for each in (model, *later):
-            self._engine_on(each)
+            self._engine_on(each, scenario.mesh_config)
 
     # -- the engine ------------------------------------------------------------------------------------------
 
-    def _engine_on(self, model: MeshModel) -> None:
+    def _engine_on(self, model: MeshModel, mesh_config: Mapping[str, Any] | None = None) -> None:
         messages = self._engine.validate(self._judged.fresh(model))
         if not any(message.level == "error" for message in messages):
             # The analyzers cannot read what has errors. Their advice may rest on what lies elsewhere: a warning.
             messages += self._engine.analyze([dict(body) for body in model.objects])
+            self.judgement.findings += self._standing.of(model, mesh_config)
         guesses = Guesses(self._engine, model)
         self.judgement.findings += [_finding(message, model, guesses) for message in messages]
 

@@ -269,6 +269,17 @@ def _messages(items: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
     )
 
 
+def ref_of(body: Object | Mapping[str, Any]) -> ObjectRef:
+    """The reference of an object."""
+    metadata = body["metadata"]
+    return ObjectRef(
+        api_version=body["apiVersion"],
+        kind=body["kind"],
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+    )
+
+
 def ref_of_json(item: Mapping[str, Any]) -> ObjectRef:
     """The reference in a message."""
     return ObjectRef(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy.bootstrap import node_metadata
 from meshtest.errors import ConfigurationRejected, ManifestError
-from meshtest.istiod.engine import Rejected
+from meshtest.istiod.engine import Rejected, ref_of
 from meshtest.mesh.addresses import is_ipv4
 from meshtest.mesh.build import engine_proxies, locate
-from meshtest.mesh.model import ObjectRef
 from meshtest.mesh.mounts import proxy_files
 from meshtest.wire import RemoteError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from meshtest.errors import Location
     from meshtest.istiod.engine import Engine, Message, Update
-    from meshtest.mesh.model import MeshModel
+    from meshtest.mesh.model import MeshModel, ObjectRef
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
 
@@ -243,7 +242,7 @@ def state_of(model: MeshModel, mesh_config: str | None) -> Told:
     """What an engine is told of a mesh."""
     by_ip = {pod.ip: pod for pod in model.pods}
     return Told(
-        objects={_reference(body): body for body in model.objects},
+        objects={ref_of(body): body for body in model.objects},
         proxies={
             proxy["id"]: {**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])}
             for proxy in engine_proxies(model)
@@ -318,16 +317,6 @@ def _ipv4(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         name.rstrip(".").lower(): [address for address in addresses if is_ipv4(address)]
         for name, addresses in names.items()
     }
-
-
-def _reference(body: Mapping[str, Any]) -> ObjectRef:
-    metadata = body["metadata"]
-    return ObjectRef(
-        api_version=body["apiVersion"],
-        kind=body["kind"],
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
-    )
 
 
 def _replaced(old: MeshModel | None, new: MeshModel) -> list[str]:

@@ -280,6 +280,13 @@ class Mesh:
         """What `istioctl analyze` says about the mesh as it is."""
         return analysis(self.engine, self._model)
 
+    def status(self) -> list[dict[str, Any]]:
+        """What istiod's controllers write into the status of Gateways, routes, policies and Ingresses.
+
+        Each is `apiVersion`, `kind`, `namespace`, `name` and `status` as `kubectl get -o json` shows it.
+        """
+        return self.engine.status()
+
     def _load(self, sources: Sequence[str | Path | Manifest]) -> list[Manifest]:
         from meshtest.mesh.model import Manifest  # noqa: PLC0415 - a value at run time, a type elsewhere
 

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sync"
 
 	"istio.io/istio/pilot/pkg/config/kube/gateway"
@@ -37,18 +40,33 @@ func (s *statusStore) UpdateStatus(written config.Config) (string, error) {
 	return "", nil
 }
 
-// status has the Gateway API's controller write all its conditions, once.
+// status has the controllers of the Gateway API and of Ingresses write all that they say, once.
 func (e *engine) status() []statusObject {
-	controller := e.world.env.GatewayAPIController.(*gateway.Controller)
 	store := &statusStore{ConfigStore: e.world.store, written: map[reference]statusObject{}}
-	controller.SetStatusWrite(true, status.NewManager(store))
+	writers := []interface{ SetStatusWrite(bool, *status.Manager) }{e.world.env.GatewayAPIController.(*gateway.Controller)}
+	if e.world.ingresses != nil {
+		writers = append(writers, e.world.ingresses)
+	}
+	for _, writer := range writers {
+		writer.SetStatusWrite(true, status.NewManager(store))
+	}
 	settle()
-	controller.SetStatusWrite(false, nil)
+	for _, writer := range writers {
+		writer.SetStatusWrite(false, nil)
+	}
 	found := []statusObject{}
-	for _, o := range store.written {
-		if _, ok := e.objects[o.key()]; ok { // not istiod's own GatewayClasses
-			found = append(found, o)
+	for _, key := range sortedRefs(store.written) {
+		if _, ok := e.objects[key]; ok { // not istiod's own GatewayClasses
+			found = append(found, store.written[key])
 		}
 	}
 	return found
+}
+
+func sortedRefs(written map[reference]statusObject) []reference {
+	return slices.SortedFunc(maps.Keys(written), func(a, b reference) int {
+		return cmp.Or(
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.APIVersion, b.APIVersion))
+	})
 }

@@ -52,6 +52,7 @@ type world struct {
 	store      *memory.Controller
 	env        *model.Environment
 	updater    *updater
+	ingresses  *ingress.Controller  // nil where MeshConfig switches it off
 	server     *xds.DiscoveryServer // only its parts are used: cache, generators, push rules
 	generators map[string]model.XdsResourceGenerator
 	keySets    map[*security.JWTRule]keySet
@@ -132,7 +133,8 @@ func (w *world) stores(options kubecontroller.Options, watcher meshwatcher.Watch
 	w.env.GatewayAPIController = gateways
 	stores := []model.ConfigStoreController{w.store, extensions.NewController(w.store, w.updater, options.KrtDebugger), gateways}
 	if watcher.Mesh().IngressControllerMode != meshconfig.MeshConfig_OFF {
-		stores = append(stores, ingress.NewController(w.client, watcher, options, w.updater))
+		w.ingresses = ingress.NewController(w.client, watcher, options, w.updater)
+		stores = append(stores, w.ingresses)
 	}
 	return stores
 }

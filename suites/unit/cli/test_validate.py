@@ -74,6 +74,37 @@ def test_what_the_analyzers_say_is_a_warning(cli: Callable[..., Said], shop: Pat
     assert cli("validate", "k8s", "--strict").status == 1
 
 
+ROUTE = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: edge}, {name: edgee}]
+  rules: [{backendRefs: [{name: stok, port: 8080}]}]
+"""
+
+
+def test_what_istiods_status_says_is_a_warning(cli: Callable[..., Said], shop: Path) -> None:
+    (shop / "k8s" / "route.yaml").write_text(ROUTE)
+    said = cli("validate", "k8s")
+    assert said.status == 0
+    at = (
+        "k8s/route.yaml:10: warning [{}]: HTTPRoute default/shop: spec.parentRefs[{}]: {}; did you mean '{}'?"
+    )
+    absent = "ResolvedRefs is False: backend(stok.default.svc.cluster.local) not found"
+    assert said.out.splitlines() == [
+        at.format("BackendNotFound", 0, absent, "stock"),
+        at.format("NotAccepted", 1, "no Gateway default/edgee here takes the route", "edge"),
+    ]
+    (shop / "k8s" / "route.yaml").write_text(ROUTE.replace("stok", "stock").replace(", {name: edgee}", ""))
+    assert cli("validate", "k8s").out == ""
+
+
 def test_what_means_nothing_to_a_mesh_is_named(cli: Callable[..., Said], shop: Path) -> None:
     (shop / "k8s" / "hpa.yaml").write_text(
         "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x}\n"
