@@ -94,7 +94,7 @@ class DockerSandbox:
 
     def _start_resolver(self, resolver: OwnProcess) -> None:
         resolver.start()
-        self._names.set_network(spec.network_to_json(self._network))
+        self._tell_names(self._network)
 
     def _start_pods(self, plans: Sequence[PodPlan]) -> list[tuple[str, Future[None]]]:
         placed = [self._placed(plan) for plan in plans]
@@ -172,7 +172,11 @@ class DockerSandbox:
         self._network = network
         if old != new:
             self._set_rules(pod_rules.services(old, new))
-        self._names.set_network(spec.network_to_json(network))
+        self._tell_names(network)
+
+    def _tell_names(self, network: NetworkPlan) -> None:
+        agents = {self._real(address): names for address, names in network.agents.items()}
+        self._names.set_network(spec.network_to_json(replace(network, agents=agents)))
 
     def _set_rules(self, messages: Sequence[Message]) -> None:
         list(self._pool.map(lambda pod: pod.set_rules(messages), list(self._pods.values())))
@@ -222,9 +226,12 @@ class DockerSandbox:
 
     def _really(self, lost: Lost) -> Lost:
         """The same with the addresses that packets really bear."""
-        real = {led: next(iter(ports.values()))[0][0] for led, ports in self._led.items() if ports}
-        source, destination = real.get(lost.source, lost.source), real.get(lost.destination, lost.destination)
-        return replace(lost, source=source, destination=destination)
+        return replace(lost, source=self._real(lost.source), destination=self._real(lost.destination))
+
+    def _real(self, address: str) -> str:
+        """Where an address outside the pods' network really leads; every other one is itself."""
+        ports = self._led.get(address)
+        return next(iter(ports.values()))[0][0] if ports else address
 
     def _places(self) -> dict[str, Place]:
         """Who owns the network namespace at an address."""
