@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest
 
 WORKLOAD_KINDS = frozenset(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Pod"))
+READY = "meshtest.dev/ready"
+"""An annotation of pods: with `"false"` they are as if their readiness probe failed."""
 ORDINAL_LABEL, POD_NAME_LABEL = "apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name"
 
 
@@ -107,7 +109,7 @@ def _pod(manifest: Manifest, template: Fields, around: Surroundings, *, name: st
         node=node.name if node else "",
         host_network=candidate.host_network,
         trust_domain=around.trust_domain,
-        ready=key not in around.not_ready,
+        ready=key not in around.not_ready and candidate.annotations.get(READY) != "false",
         mounts=() if kind is PodKind.PLAIN else mounts_of(template),
     )
 

@@ -82,6 +82,13 @@ def test_pods_that_are_not_ready_get_no_traffic(build: Build, workload: Workload
     assert [endpoint["conditions"]["ready"] for endpoint in one["endpoints"]] == [False, True]
 
 
+def test_an_annotation_says_that_a_pod_is_not_ready(build: Build, workload: Workload) -> None:
+    notes = 'labels: {app: web}, annotations: {meshtest.dev/ready: "false"}'
+    model = build(service() + workload("web", metadata=notes))
+    assert model.cluster_ips["10.96.0.2"][80] == ()
+    assert not model.pods[0].ready
+
+
 def test_unless_the_service_publishes_them(build: Build, workload: Workload) -> None:
     text = service(spec="publishNotReadyAddresses: true") + workload("web")
     model = build(text, not_ready=["default/web-0"])
