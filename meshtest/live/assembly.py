@@ -13,6 +13,7 @@ from meshtest.mesh.addresses import RESOLVER
 from meshtest.mesh.environment import application_of, environment_of
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
+from meshtest.mesh.mounts import server_certificate
 from meshtest.mesh.ports import standin_ports
 from meshtest.runtime.base import Command, Image, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
 from meshtest.scenario.images import EVERY, ImageSpec
@@ -30,7 +31,8 @@ STANDIN = "meshtest.standin.server:main"
 CONTROL_PLANE = "meshtest.envoy.server:main"
 DRIVER = "meshtest.traffic.driver:main"
 DIRECTORY = "/run/meshtest"
-_HTTP = ("http", "auto", "websocket")
+_INSIDE = {"http": "http", "auto": "http", "websocket": "http", "h2c": "h2c", "grpc": "h2c"}
+"""What to speak to a stand-in inside its pod, by what it speaks on a port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,10 +221,11 @@ def _standin(
     called = _lookup(applications.calls, model, pod) or ()
     part = standins.plays(pod)
     outside = pod.workload in applications.external.hosts and not pod.workload_kind
+    shown = server_certificate(model, pod)
     listened: Sequence[Mapping[str, Any]] = (
         applications.external.ports(pod.workload)
         if outside
-        else [{"port": port, "protocol": protocol} for port, protocol in ports]
+        else [{"port": port, "protocol": protocol, **shown} for port, protocol in ports]
     )
     return {
         "plays": part,
@@ -238,14 +241,14 @@ def _standin(
     }
 
 
-def inside_port(model: MeshModel, pod: Pod) -> int:
-    """A port on which a pod's stand-in answers HTTP."""
+def inside_url(model: MeshModel, pod: Pod) -> str:
+    """Where a pod's stand-in answers HTTP to those inside."""
     for port, spoken in standin_ports(model, pod):
-        if spoken in _HTTP:
-            return port
+        if spoken in _INSIDE:
+            return f"{_INSIDE[spoken]}://127.0.0.1:{port}"
     raise ScenarioError(
         f"no stand-in of {pod.key} answers HTTP",
-        expected=f"a workload with the annotation {standins.STANDIN}",
+        expected="a workload with a port for HTTP, that runs no program of yours",
     )
 
 

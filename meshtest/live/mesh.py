@@ -22,7 +22,7 @@ from meshtest.live.assembly import (
     Applications,
     Surroundings,
     image_specs,
-    inside_port,
+    inside_url,
     network_plan,
     pod_plan,
     sandbox_plan,
@@ -32,7 +32,7 @@ from meshtest.live.control import ControlPlane, Notice, Pushed, SharedDisk, anal
 from meshtest.live.decisions import told
 from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
-from meshtest.live.requests import find_caller, from_outside, plain_request, token_of
+from meshtest.live.requests import find_caller, from_outside, plain_request, replicas, token_of
 from meshtest.live.sending import Around, Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
@@ -461,18 +461,22 @@ class Mesh:
         return self.keys.sign(token_of(fields))
 
     def received(self, pod: str, *, forget: bool = False) -> list[dict[str, Any]]:
-        """What a stand-in noted that plays `ext-authz`, `jwks` or `collector`: one entry per check or span.
+        """What stand-ins received: `method`, `path`, `host`, `headers`, `body` and more of their last 1,000 requests.
+
+        Copies that a route mirrored are among them. One that plays `ext-authz`, `jwks` or `collector` has one entry per
+        check or span instead.
 
         Args:
-            pod: the workload or pod.
-            forget: whether it shall forget what it tells.
+            pod: the workload, for all its pods, or one pod.
+            forget: whether they shall forget what they tell.
         """
-        found = find_caller(self._model, pod)
-        port = inside_port(self._model, found)
-        noted = self._sender.ask(found, port, "GET", "/_meshtest/received")
-        if forget:
-            self._sender.ask(found, port, "POST", "/_meshtest/reset")
-        return list(json.loads(noted))
+        noted: list[dict[str, Any]] = []
+        for each in replicas(self._model, pod):
+            url = inside_url(self._model, each)
+            noted += json.loads(self._sender.ask(each, f"{url}/_meshtest/received"))
+            if forget:
+                self._sender.ask(each, f"{url}/_meshtest/reset", "POST")
+        return noted
 
     # -- faults ----------------------------------------------------------------------------------------------
 

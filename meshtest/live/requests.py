@@ -110,6 +110,14 @@ def from_outside(model: MeshModel, request: Request) -> Request:
     return replace(request, address=entrance(model)) if request.address == GATEWAY else request
 
 
+def replicas(model: MeshModel, name: str) -> Sequence[Pod]:
+    """All pods of the workload that `name` means, or the one pod."""
+    found = find_caller(model, name)
+    if name in (found.key, found.name):
+        return [found]
+    return [pod for pod in model.pods if pod.workload_key == found.workload_key]
+
+
 def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls | None:  # noqa: FBT001
     """The caller's own TLS from what the user gave."""
     if tls is None or tls is False or isinstance(tls, ClientTls):

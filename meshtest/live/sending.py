@@ -9,6 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure, ScenarioError
+from meshtest.live.requests import protocol_of
 from meshtest.traffic.client import Traffic, TrafficDriver
 from meshtest.traffic.history import join
 from meshtest.traffic.model import History, Request
@@ -119,9 +120,9 @@ class Sender:
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)
 
-    def ask(self, pod: Pod, port: int, method: str, path: str) -> bytes:
+    def ask(self, pod: Pod, url: str, method: str = "GET") -> bytes:
         """What a pod's stand-in says of itself, asked from inside the pod; no part of the traffic."""
-        request = Request(url=f"http://127.0.0.1:{port}{path}", method=method)
+        request = Request(url=url, method=method, protocol=protocol_of(url, None))
         exchange = self._driver.request(pod.key, request)
         if exchange.status != 200:
             raise RuntimeFailure(

@@ -117,6 +117,7 @@ class Pod:
     ready: bool = True
     mounts: tuple[Mount, ...] = ()
     """What its proxy finds on its disk."""
+    application_mounts: tuple[Mount, ...] = ()
 
     @property
     def key(self) -> str:

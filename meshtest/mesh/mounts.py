@@ -1,7 +1,8 @@
-"""What proxies find on their disks from Secrets and ConfigMaps: certificates that policies name by their path.
+"""What proxies and applications find on their disks from Secrets and ConfigMaps.
 
-A sidecar's volumes stand in annotations (`sidecar.istio.io/userVolume` and `userVolumeMount`, JSON), a gateway's in its
-pod like any container's.
+A proxy finds certificates that policies name by their path: a sidecar's volumes stand in annotations
+(`sidecar.istio.io/userVolume` and `userVolumeMount`, JSON), a gateway's in its pod like any container's. An application
+finds the certificate that it shows to its clients.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.mesh.injection import PROXY_CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meshtest.mesh.fields import Fields
     from meshtest.mesh.model import MeshModel, Pod
@@ -26,7 +27,7 @@ _NAMES = {"secret": ("Secret", "secretName"), "configMap": ("ConfigMap", "name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A Secret or ConfigMap at a path of a proxy's."""
+    """A Secret or ConfigMap at a path of a container's."""
 
     path: str
     kind: str
@@ -39,33 +40,57 @@ class Mount:
 
 def mounts_of(template: Fields) -> tuple[Mount, ...]:
     """The mounts of a pod's proxy; raises ManifestError for annotations that are no JSON."""
-    spec, notes = template.mapping("spec"), template.mapping("metadata").mapping("annotations")
-    volumes = {item.text("name"): item.value for item in spec.items("volumes")}
-    mounts = [
-        (mount.text("name"), mount.value)
-        for box in spec.items("containers")
-        if box.text("name") == PROXY_CONTAINER
-        for mount in box.items("volumeMounts")
-    ]
+    notes = template.mapping("metadata").mapping("annotations")
+    volumes, boxes = _declared(template.mapping("spec"))
     volumes |= _json(notes, USER_VOLUME)
-    mounts += _json(notes, USER_VOLUME_MOUNT).items()
+    mounts = [*boxes.get(PROXY_CONTAINER, ()), *_json(notes, USER_VOLUME_MOUNT).items()]
+    return tuple(found for name, mount in mounts for found in _mounts(volumes.get(name) or {}, mount))
+
+
+def application_mounts(template: Fields) -> tuple[Mount, ...]:
+    """The mounts of a pod's application."""
+    volumes, boxes = _declared(template.mapping("spec"))
+    mounts = [each for name, found in boxes.items() if name != PROXY_CONTAINER for each in found]
     return tuple(found for name, mount in mounts for found in _mounts(volumes.get(name) or {}, mount))
 
 
 def proxy_files(model: MeshModel, pod: Pod) -> dict[str, str]:
     """Path -> text, as far as the Secrets and ConfigMaps are there."""
-    if not pod.mounts:
-        return {}
+    found: dict[str, str] = {}
+    for mount, body in _held(model, pod, pod.mounts):
+        found |= _files(mount, _texts(body))
+    return found
+
+
+def server_certificate(model: MeshModel, pod: Pod) -> dict[str, str]:
+    """`certificate` and `key` of the first TLS Secret that a pod's application mounts; empty without one."""
+    for _, body in _held(model, pod, pod.application_mounts):
+        texts = _texts(body)
+        if body["kind"] == "Secret" and texts.keys() >= {"tls.crt", "tls.key"}:
+            return {"certificate": texts["tls.crt"], "key": texts["tls.key"]}
+    return {}
+
+
+def _held(model: MeshModel, pod: Pod, mounts: Sequence[Mount]) -> Iterator[tuple[Mount, Mapping[str, Any]]]:
+    """The mounts whose Secret or ConfigMap is there, with it."""
     held = {
         (body["kind"], body["metadata"]["name"]): body
-        for body in model.objects
+        for body in (model.objects if mounts else ())
         if body["kind"] in ("Secret", "ConfigMap") and body["metadata"].get("namespace") == pod.namespace
     }
-    found: dict[str, str] = {}
-    for mount in pod.mounts:
+    for mount in mounts:
         if (body := held.get((mount.kind, mount.name))) is not None:
-            found |= _files(mount, _texts(body))
-    return found
+            yield mount, body
+
+
+def _declared(spec: Fields) -> tuple[dict[str, Any], dict[str, list[tuple[str, Mapping[str, Any]]]]]:
+    """Volumes by their names, and what each container mounts of them."""
+    volumes = {item.text("name"): item.value for item in spec.items("volumes")}
+    boxes = {
+        box.text("name"): [(mount.text("name"), mount.value) for mount in box.items("volumeMounts")]
+        for box in spec.items("containers")
+    }
+    return volumes, boxes
 
 
 def _files(mount: Mount, texts: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from meshtest.mesh.fields import Fields, fields_of
 from meshtest.mesh.injection import AMBIENT, Candidate, injected_labels, is_ambient, pod_kind
 from meshtest.mesh.known_fields import check_workload
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, Pod, PodKind
-from meshtest.mesh.mounts import mounts_of
+from meshtest.mesh.mounts import application_mounts, mounts_of
 from meshtest.mesh.selectors import label_selector_matches
 from meshtest.mesh.topology import Node, locality_of, schedule
 
@@ -111,6 +111,7 @@ def _pod(manifest: Manifest, template: Fields, around: Surroundings, *, name: st
         trust_domain=around.trust_domain,
         ready=key not in around.not_ready and candidate.annotations.get(READY) != "false",
         mounts=() if kind is PodKind.PLAIN else mounts_of(template),
+        application_mounts=application_mounts(template),
     )
 
 

@@ -9,7 +9,7 @@ of the request `method`, `path`, `host`, `protocol`, `headers`, `peerIdentity`, 
 and `bodySize` if it has one; `calls` if it calls others.
 
 From inside the pod (127.0.0.1 exactly), GET /_meshtest/calls answers `{"total", "paths"}`, GET
-/_meshtest/received what was noted, and POST /_meshtest/reset forgets both.
+/_meshtest/received the last 1,000 requests, or what else was noted, and POST /_meshtest/reset forgets both.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import base64
 import json
 import re
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from meshtest.standin.config import Config, Plays
 from meshtest.standin.control import (
     CONTROL_HEADER,
     SET_HEADER,
@@ -35,8 +37,6 @@ from meshtest.standin.facts import TLS_FACTS, Connection, Decision, Received, Tl
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
-    from meshtest.standin.config import Config
-
     Caller = Callable[[Mapping[str, Sequence[str]]], Awaitable[tuple[list[dict[str, Any]], bool]]]
 
 KEPT_BODY = 1 << 20
@@ -47,6 +47,8 @@ _ELEMENTS = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
 _PAIRS = re.compile(r'(\w+)=("(?:\\.|[^"\\])*"|[^;]*)')
 _PATHS = 10_000
 _NOTES = 100_000
+_REQUESTS = 1_000
+_NOTED_BODY = 1 << 12
 _IDENTITIES = 1_000
 
 
@@ -71,6 +73,7 @@ class Service:
         self.paths: dict[str, int] = {}
         self.notes: deque[Mapping[str, Any]] = deque(maxlen=_NOTES)
         """What those that play something else than a workload remember of each request."""
+        self._requests: deque[Received] = deque(maxlen=_REQUESTS if config.plays is Plays.WORKLOAD else 0)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run the answering of a request that takes its time."""
@@ -126,6 +129,11 @@ class Service:
         if path.startswith("/_meshtest/") and received.connection.local:
             return self._answer_inside(received)
         self.count(path.partition("?")[0])
+        self._requests.append(
+            received
+            if len(received.body) <= _NOTED_BODY
+            else replace(received, body=received.body[:_NOTED_BODY])
+        )
         extra = set_headers(headers[SET_HEADER]) if SET_HEADER in headers else ()
         wish = None
         if "?" in path or CONTROL_HEADER in headers or path.startswith("/status/"):
@@ -205,11 +213,13 @@ class Service:
         if (received.method, route) == ("GET", "/_meshtest/calls"):
             return Decision(body=self._encode({"total": self.total, "paths": self.paths}).encode())
         if (received.method, route) == ("GET", "/_meshtest/received"):
-            return Decision(body=self._encode(list(self.notes)).encode())
+            noted = [*self.notes, *map(_note, self._requests)]
+            return Decision(body=self._encode(noted).encode())
         if (received.method, route) == ("POST", "/_meshtest/reset"):
             self.total = 0
             self.paths = {}
             self.notes.clear()
+            self._requests.clear()
             return Decision(body=b"{}")
         return Decision(status=404, body=b"{}")
 
@@ -245,6 +255,19 @@ def peer_identity(xfcc: str) -> str:
     elements = _ELEMENTS.findall(xfcc)
     pairs = _PAIRS.findall(elements[-1]) if elements else []
     return next((value.strip('"') for name, value in pairs if name.upper() == "URI"), "")
+
+
+def _note(received: Received) -> dict[str, Any]:
+    """What is told later of a request."""
+    return {
+        "method": received.method,
+        "path": received.path,
+        "host": received.host,
+        "protocol": received.protocol,
+        "headers": received.headers,
+        "body": received.body.decode(errors="replace"),
+        "peer": received.connection.peer,
+    }
 
 
 def _tls_facts(tls: TlsFacts | None) -> dict[str, Any]:

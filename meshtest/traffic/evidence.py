@@ -264,10 +264,19 @@ def _onward(line: Line, pods: Pods, must: Counter[Place]) -> int:
         return attempts - 1
     place = (there[0].key, there[1])
     if _answered(line):
-        must[place] += 1
+        must[place] += not _opaque(line, there[0])
         return attempts - 1
     flags = frozenset((line.get("flags") or "").split(","))
     return attempts - 1 if flags & _NOT_SENT and not line.get("upstream_failure") else attempts
+
+
+def _opaque(line: Line, pod: Pod) -> bool:
+    """Whether a request went on inside TLS that ends in the application: its sidecar saw a connection only.
+
+    That is logged when it ends, which may be long after, and once for all requests on it.
+    """
+    encrypted = line.get("layer") == "http" and bool(line.get("upstream_tls"))
+    return encrypted and pod.identity not in (line.get("upstream_peer") or "").split(",")
 
 
 def _answered(line: Line) -> bool:

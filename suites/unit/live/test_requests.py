@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meshtest.errors import ScenarioError
-from meshtest.live.requests import client_tls, find_caller, header_pairs, plain_request, protocol_of
+from meshtest.live.requests import (
+    client_tls,
+    find_caller,
+    header_pairs,
+    plain_request,
+    protocol_of,
+    replicas,
+)
 from meshtest.traffic.model import ClientTls, Protocol
 
 if TYPE_CHECKING:
@@ -142,3 +149,25 @@ def test_no_body_is_an_empty_one(body: object) -> None:
 )
 def test_tls_of_the_caller(given: Any, wanted: ClientTls | None) -> None:
     assert client_tls(given) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("reviews-v1", ["default/reviews-v1-0"]),
+        ("b/batch", ["b/batch-0"]),
+        ("reviews-v2-0", ["default/reviews-v2-0"]),
+        ("reviews", ["default/reviews-v1-0"]),
+    ],
+    ids=["workload", "elsewhere", "pod", "service-means-its-first-workload"],
+)
+def test_the_pods_of_a_workload(model: MeshModel, name: str, keys: list[str]) -> None:
+    assert [pod.key for pod in replicas(model, name)] == keys
+
+
+def test_all_replicas_of_a_workload_or_one_of_them(model: MeshModel) -> None:
+    first = model.pods[0]
+    second = replace(first, name="reviews-v1-1")
+    more = replace(model, pods=(*model.pods, second))
+    assert replicas(more, "reviews-v1") == [first, second]
+    assert replicas(more, "default/reviews-v1-1") == [second]

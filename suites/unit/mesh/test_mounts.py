@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.mounts import Mount, proxy_files
+from meshtest.mesh.mounts import Mount, proxy_files, server_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,3 +92,33 @@ def test_a_gateways_volumes_are_its_pods(build: Build) -> None:
 def test_annotations_have_to_be_json(build: Build, workload: Workload, volume: str) -> None:
     with pytest.raises(ManifestError, match=r"userVolume\]: .* is no JSON mapping of volumes"):
         build(workload("web", metadata=notes(volume, "{}")))
+
+
+def mounting(name: str, secret: str, box: str = "app") -> str:
+    return f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      containers: [{{name: app}}, {{name: {box}, volumeMounts: [{{name: tls, mountPath: /etc/tls}}]}}]
+      volumes: [{{name: tls, secret: {{secretName: {secret}}}}}]
+---
+"""
+
+
+def test_an_application_shows_the_certificate_that_it_mounts(build: Build) -> None:
+    model = build(OBJECTS + mounting("web", "client", "other") + mounting("bare", "gone"))
+    web, bare = model.pods
+    assert server_certificate(model, web) == {"certificate": "CERT", "key": "KEY"}
+    assert server_certificate(model, bare) == {}
+
+
+def test_what_its_proxy_mounts_is_not_the_applications(build: Build) -> None:
+    model = build(OBJECTS + mounting("web", "client", "istio-proxy"))
+    (web,) = model.pods
+    assert server_certificate(model, web) == {}
+    assert proxy_files(model, web)["/etc/tls/tls.crt"] == "CERT"

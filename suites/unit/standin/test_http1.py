@@ -41,6 +41,17 @@ def test_says_who_it_is_and_what_it_received(standin: StandIn) -> None:
     assert "body" not in told
 
 
+def test_tells_those_inside_what_it_received_until_it_shall_forget(standin: StandIn) -> None:
+    standin.ask("/a?b=c", method="POST", body=b"x" * 9000, X_Mixed="One")
+    standin.ask("/d")
+    first, second = json.loads(standin.ask("/_meshtest/received").body)
+    assert (first["method"], first["path"], first["headers"]["x-mixed"]) == ("POST", "/a?b=c", ["One"])
+    assert first["body"] == "x" * 4096
+    assert second["path"] == "/d"
+    standin.ask("/_meshtest/reset", method="POST")
+    assert json.loads(standin.ask("/_meshtest/received").body) == []
+
+
 def test_repeated_headers_keep_their_order(standin: StandIn) -> None:
     answer = _talk(standin, b"GET / HTTP/1.1\r\nhost: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["headers"]["x-a"] == ["1", "2"]

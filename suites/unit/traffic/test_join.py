@@ -135,6 +135,19 @@ def test_the_pod_behind_another_way_must_be_heard_too() -> None:
     assert (places(one), one.complete) == (["outbound default/a-1", "inbound default/b-1"], True)
 
 
+@pytest.mark.parametrize(
+    ("peer", "complete"),
+    [(None, True), ("spiffe://example.test/other", True), (f"https://b,{B.identity}", False)],
+    ids=["no-uri", "another-identity", "the-mesh"],
+)
+def test_inside_tls_that_ends_in_the_application_its_sidecar_sees_no_request(
+    peer: str | None,
+    complete: bool,  # noqa: FBT001 - pytest gives it by name
+) -> None:
+    alone = joined(exchange(), outbound(upstream_tls="TLSv1.3", upstream_peer=peer))
+    assert alone.complete is complete
+
+
 def copied(at: Pod = C) -> bytes:
     return inbound(at, baggage="meshtest=mt-1-1,meshtest-mirror=1", peer="spiffe://cluster.local/ns/x/sa/y")
 
