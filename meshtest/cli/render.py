@@ -114,7 +114,7 @@ def configuration(model: MeshModel, pod: Pod, mesh_config: str | None = None) ->
     from meshtest.envoy.dump import to_json  # noqa: PLC0415 - as above
     from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - as above
     from meshtest.istiod.engine import Engine, Rejected  # noqa: PLC0415 - as above
-    from meshtest.live.control import refused  # noqa: PLC0415 - as above
+    from meshtest.live.notices import refused  # noqa: PLC0415 - as above
     from meshtest.mesh.proxies import engine_proxies  # noqa: PLC0415 - as above
 
     proxies = [

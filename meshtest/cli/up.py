@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-    from meshtest.live.control import Notice
     from meshtest.live.mesh import Mesh
+    from meshtest.live.notices import Notice
 
 _HEADINGS = ("POD", "IP", "SIDECAR", "IDENTITY"), ("SERVICE", "CLUSTER-IP", "PORTS")
 

@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshtest.envoy.refusals import Refusal
+from meshtest.envoy.refusals import Refusal, readable
 from meshtest.envoy.resources import KINDS, TYPE_URLS, WILDCARD_KINDS, Changes, Resource, message
 from meshtest.envoy.signals import Signal
 
@@ -63,12 +63,21 @@ class Proxy:
         self.stream: Stream | None = None
         self.signal = Signal()
         self.refusals: list[Refusal] = []
+        self.unusable: dict[str, str] = {}
+        """Secrets that its Envoy refused, and why: whoever gave them is told, and all else goes on, as in a cluster."""
 
     def settled(self) -> bool:
         """Whether its Envoy has acknowledged everything; raises Rejected if it refused something."""
         if self.refusals:
             raise Rejected(self.refusals)
         return self.stream is not None and self.stream.complete()
+
+    def without_secrets(self) -> dict[str, str]:
+        """Secrets that its Envoy asked for and has not got as they are now; empty where there is none of that name."""
+        asked = self.stream.subscriptions.get("SDS") if self.stream else None
+        known = self.resources.get("SDS", {})
+        absent = {name: "" for name in (asked.names if asked else ()) if name not in known}
+        return absent | {name: said for name, said in self.unusable.items() if name in known}
 
     def state(self) -> str:
         """What it is waited for."""
@@ -205,8 +214,16 @@ class Stream:
             self._send(kind, found, unknown)
 
     def _send(self, kind: str, resources: Iterable[tuple[str, Resource]], removed: Iterable[str]) -> None:
+        """Secrets go one by one, so that an Envoy which refuses one still takes the others."""
+        changed, gone = list(resources), list(removed)
+        if kind == "SDS" and changed:
+            for one in changed[:-1]:
+                self._send_together(kind, [one], [])
+            changed = changed[-1:]
+        self._send_together(kind, changed, gone)
+
+    def _send_together(self, kind: str, resources: list[tuple[str, Resource]], removed: list[str]) -> None:
         nonce = str(next(self._nonces))
-        resources, removed = list(resources), list(removed)
         sent = self.subscriptions[kind].sent
         sent.update({name: resource.version for name, resource in resources})
         for name in removed:
@@ -217,7 +234,13 @@ class Stream:
 
     def _acknowledged(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
         kind, names = self.pending.pop(request.response_nonce, ("", ()))
-        if request.HasField("error_detail"):
+        refused = request.HasField("error_detail")
+        if kind == "SDS":
+            for name in names:
+                self._proxy.unusable.pop(name, None)
+            if refused:
+                self._proxy.unusable.update(dict.fromkeys(names, readable(request.error_detail.message)))
+        elif refused:
             said = request.error_detail.message
             self._proxy.refusals.append(
                 Refusal(pod=self._proxy.context.pod, kind=kind, names=names, said=said)

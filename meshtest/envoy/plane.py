@@ -114,8 +114,11 @@ class ControlPlane(FaultOperations):
         ended = time.perf_counter()
         times = {"decorate": (decorated - begun) * 1e3, "live": (ended - decorated) * 1e3}
         starved = {node: names for node in self._envoys if (names := self.secrets.starved(node))}
+        unserved = {
+            node: found for node, proxy in self.proxies.by_id.items() if (found := proxy.without_secrets())
+        }
         ms = {key: round(value, 2) for key, value in times.items()}
-        return {"acked": acked, "ms": ms, "starved": starved}, b""
+        return {"acked": acked, "ms": ms, "starved": starved, "unserved": unserved}, b""
 
     def _take(self, told: Mapping[str, Any], payload: bytes, past: Hold | None = None) -> dict[str, Changes]:
         """Decorate what is new; the changes of every proxy named, empty ones of new proxies included."""

@@ -7,40 +7,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy.bootstrap import node_metadata
-from meshtest.errors import ConfigurationRejected, ManifestError
+from meshtest.errors import ConfigurationRejected
 from meshtest.istiod.engine import Rejected, ref_of
+from meshtest.live.notices import notices, refused, starving, unserved
 from meshtest.mesh.addresses import is_ipv4
-from meshtest.mesh.build import engine_proxies, locate
+from meshtest.mesh.build import engine_proxies
 from meshtest.mesh.mounts import proxy_files
 from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from meshtest.errors import Location
-    from meshtest.istiod.engine import Engine, Message, Update
+    from meshtest.istiod.engine import Engine, Update
+    from meshtest.live.notices import Notice
     from meshtest.mesh.model import MeshModel, ObjectRef
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
 
 _MARGIN = 5.0
 """Seconds that the server may take to answer besides what it waits for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """What istiod or its analyzers say about an object, with its place in the user's file."""
-
-    level: str
-    code: str
-    message: str
-    object: str
-    location: Location | None = None
-
-    def __str__(self) -> str:
-        where = f"{self.location}: " if self.location else ""
-        code = f" [{self.code}]" if self.code else ""
-        return f"{where}{self.level}{code}: {self.object}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +127,11 @@ class ControlPlane:
         return Pushed(
             engine=asked - began,
             push=time.monotonic() - asked,
-            notices=(*notices(update.messages, model), *starving(details.get("starved", {}), model)),
+            notices=(
+                *notices(update.messages, model),
+                *starving(details.get("starved", {}), model),
+                *unserved(details.get("unserved", {}), model),
+            ),
             details=details,
         )
 
@@ -249,66 +238,6 @@ def state_of(model: MeshModel, mesh_config: str | None) -> Told:
         },
         mesh_config=mesh_config,
     )
-
-
-def analysis(engine: Engine, model: MeshModel) -> tuple[Notice, ...]:
-    """What `istioctl analyze` says about a mesh."""
-    return notices(engine.analyze(dict(body) for body in model.objects), model)
-
-
-def notices(messages: Sequence[Message], model: MeshModel) -> tuple[Notice, ...]:
-    """The engine's messages with their places in the user's files."""
-    return tuple(
-        Notice(
-            level=message.level,
-            code=message.code,
-            message=message.message,
-            object=str(message.object) if message.object else "",
-            location=_place(model, message),
-        )
-        for message in messages
-    )
-
-
-def starving(starved: Mapping[str, Sequence[str]], model: MeshModel) -> Iterator[Notice]:
-    """Proxies that have not got the files that a policy names; one notice for all that lack the same."""
-    pods = {pod.node_id: pod.key for pod in model.pods}
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for node, names in starved.items():
-        lacking.setdefault(tuple(names), []).append(pods.get(node, node))
-    for lacked, keys in lacking.items():
-        files = ", ".join(name.partition(":")[2].replace("~", ", ") for name in lacked)
-        first, *others = sorted(keys)
-        also = f" (nor has that of {', '.join(others)})" if others else ""
-        yield Notice(
-            level="warning",
-            code="missing-file",
-            message=f"its proxy has no {files}{also}: requests that need it will fail",
-            object=f"Pod {first}",
-        )
-
-
-def refused(messages: Sequence[Message], model: MeshModel, engine: Engine) -> ManifestError:
-    """The error for a change that a cluster would refuse: the first reason, what was likely meant, the others."""
-    from meshtest.live.fixes import Guesses  # noqa: PLC0415 - only for the mistake
-
-    if not messages:
-        return ManifestError("istiod refused the manifests and gave no reason")
-    first, *others = messages
-    also = "".join(f"\n  also: {notice}" for notice in notices(others, model))
-    guess = Guesses(engine, model).of(first)
-    hint = f"; did you mean {guess!r}?" if guess else ""
-    return ManifestError(
-        f"{_name(first.object)}: {first.message}{hint}{also}", location=_place(model, first), key=first.path
-    )
-
-
-def _name(ref: ObjectRef | None) -> str:
-    return str(ref) if ref else "manifest"
-
-
-def _place(model: MeshModel, message: Message) -> Location | None:
-    return locate(model, message.object, message.path) if message.object else None
 
 
 def _ipv4(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -9,7 +9,8 @@ from meshtest.explain.policies import named
 from meshtest.explain.walk import Walker
 from meshtest.istiod.engine import Rejected
 from meshtest.live.assembly import of_pod
-from meshtest.live.control import refused, state_of
+from meshtest.live.control import state_of
+from meshtest.live.notices import refused
 from meshtest.mesh.ports import standin_ports
 
 if TYPE_CHECKING:

@@ -28,10 +28,11 @@ from meshtest.live.assembly import (
     sandbox_plan,
 )
 from meshtest.live.changing import Changes
-from meshtest.live.control import ControlPlane, Notice, Pushed, SharedDisk, analysis
+from meshtest.live.control import ControlPlane, Pushed, SharedDisk
 from meshtest.live.decisions import told
 from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
+from meshtest.live.notices import Notice, analysis
 from meshtest.live.requests import find_caller, from_outside, plain_request, replicas, token_of
 from meshtest.live.sending import Around, Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK

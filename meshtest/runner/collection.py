@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshtest.faults.judging import judge
-from meshtest.live.control import refused
+from meshtest.live.notices import refused
 from meshtest.mesh.objects import identity_of
 from meshtest.scenario.changes import states
 from meshtest.scenario.loader import load

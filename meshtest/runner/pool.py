@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.assembly import Applications, image_specs
-from meshtest.live.control import analysis
 from meshtest.live.external import Externals
 from meshtest.live.mesh import Mesh, MeshOptions
+from meshtest.live.notices import analysis
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from meshtest.istiod.engine import Engine
-    from meshtest.live.control import Notice
+    from meshtest.live.notices import Notice
     from meshtest.mesh.model import Manifest, MeshModel
     from meshtest.scenario.images import ImageSpec
     from meshtest.scenario.model import Scenario

@@ -14,7 +14,7 @@ from meshtest.report.results import change, check, decisions, fault, result
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meshtest.live.control import Notice
+    from meshtest.live.notices import Notice
     from meshtest.scenario.model import Scenario
     from meshtest.traffic.model import History
 

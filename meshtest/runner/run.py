@@ -29,8 +29,8 @@ from meshtest.traffic.model import Request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from meshtest.live.control import Notice
     from meshtest.live.mesh import Mesh
+    from meshtest.live.notices import Notice
     from meshtest.runner.pool import MeshPool
     from meshtest.scenario.model import Scenario
     from meshtest.scenario.traffic import Traffic

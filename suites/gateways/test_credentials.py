@@ -84,9 +84,29 @@ def test_a_gateway_shows_the_certificate_of_its_secret(
 def test_without_its_secret_a_gateway_serves_nobody_until_it_comes(
     mesh: Mesh, authority: Authority, shown: Certificate, tls_secret: Made, namespace: str, name: str
 ) -> None:
-    mesh.apply(gateway(), tls_secret(name, shown, namespace=namespace))
+    pushed = mesh.apply(gateway(), tls_secret(name, shown, namespace=namespace))
+    assert [one.object for one in pushed.notices if one.code == "credential"] == ["Secret istio-system/shop"]
     assert call(mesh).outcome in NOT_SERVED
     mesh.apply(tls_secret("shop", shown))
+    assert call(mesh, authority.root).status == 200
+
+
+@pytest.mark.parametrize("broken", ["certificate", "key", "both", "the key of another"])
+def test_a_secret_that_envoy_cannot_use_harms_nobody_else(
+    mesh: Mesh, authority: Authority, shown: Certificate, secret: Made, tls_secret: Made, broken: str
+) -> None:
+    second = gateway().replace("shop.example.com", "other.example.com").replace("name: shop}", "name: other}")
+    second = second.replace("gateways: [shop]", "gateways: [other]").replace("Name: shop}", "Name: other}")
+    certificate = "not PEM" if broken in ("certificate", "both") else shown.certificate
+    key = {"key": "not PEM", "both": "not PEM", "certificate": shown.key}.get(broken, authority.issue("").key)
+    other = tls_secret("other", authority.issue("", dns=("other.example.com",)))
+    pushed = mesh.apply(gateway(), second, secret("shop", tls__crt=certificate, tls__key=key), other)
+    (notice,) = [one for one in pushed.notices if one.code == "credential"]
+    assert notice.object == "Secret istio-system/shop"
+    assert "its Envoy refused it" in notice.message
+    assert call(mesh).outcome in NOT_SERVED
+    assert call(mesh, authority.root, host="other.example.com").status == 200
+    assert not [one for one in mesh.apply(tls_secret("shop", shown)).notices if one.code == "credential"]
     assert call(mesh, authority.root).status == 200
 
 

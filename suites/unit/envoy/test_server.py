@@ -191,6 +191,20 @@ def test_credentials_come_over_ads_and_may_come_late_change_and_go(mesh: Pair) -
     assert mesh.handshake(root, "shop.example")  # Envoy keeps what it has, as in a cluster
 
 
+def test_a_secret_that_is_refused_is_told_and_does_not_keep_the_others_back(mesh: Pair) -> None:
+    kind, listener = mesh.edge("kubernetes://shop")
+    node = mesh.callee.node_id
+    told = mesh.bench.update((mesh.callee, [(kind, listener)]), within=5)
+    assert told["unserved"] == {node: {"kubernetes://shop": ""}}
+    good = mesh.bench.channel.call("issue", timeout=10, spiffe="", dns=("shop.example",)).header
+    bad = mesh.credential("kubernetes://shop", "not PEM", "not PEM")
+    told = mesh.bench.update((mesh.callee, [bad]))
+    assert "Failed to load" in told["unserved"][node]["kubernetes://shop"]
+    told = mesh.bench.update((mesh.callee, [mesh.credential("kubernetes://shop", good["cert"], good["key"])]))
+    assert told["unserved"] == {}
+    assert mesh.handshake(good["ca"], "shop.example")
+
+
 def test_secrets_are_not_among_what_is_shown(mesh: Pair) -> None:
     mesh.bench.update((mesh.callee, [mesh.credential("kubernetes://shop", "a certificate", "a key")]))
     dump = mesh.bench.channel.call("dump", timeout=10, proxy=mesh.callee.node_id, raw=True).payload.decode()
