@@ -1,145 +1,104 @@
-"""BackendTLSPolicy: what a gateway speaks to its backends, and whom it believes.
-
-The backend is a stand-in that shows the certificate which its pod mounts from a Secret.
-"""
+"""BackendTLSPolicy: a gateway that speaks TLS to an application, and verifies whom it reaches."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
+from meshtest import Mesh
 from meshtest.envoy.pki import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from meshtest import Exchange, Mesh
+    from meshtest import Exchange
 
-pytestmark = pytest.mark.mesh("../../fixtures/legacy")
-
-NAME, ALIAS, IDENTITY = "vault.example.com", "safe.example.com", "spiffe://example.com/vault"
-MESH = """
-apiVersion: v1
-kind: Namespace
-metadata: {name: bank}
----
-apiVersion: v1
-kind: Service
-metadata: {name: vault, namespace: bank}
-spec:
-  selector: {app: vault}
-  ports: [{name: https, port: 443, targetPort: 8443}, {name: https-too, port: 8443, targetPort: 8443}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: vault, namespace: bank}
-spec:
-  selector: {matchLabels: {app: vault}}
-  template:
-    metadata: {labels: {app: vault}}
-    spec:
-      containers:
-        - {name: vault, image: example.test/vault, volumeMounts: [{name: tls, mountPath: /etc/tls}]}
-      volumes: [{name: tls, secret: {secretName: vault}}]
----
+pytestmark = pytest.mark.mesh
+NAME = "vault.internal"
+SERVER = """
+import http.server, ssl, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("x-sni", names.get(self.connection, ""))
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+names = {}
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+context.sni_callback = lambda connection, name, _: names.__setitem__(connection, name or "")
+server = http.server.ThreadingHTTPServer(("0.0.0.0", 8443), Answer)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+GATEWAY = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: {name: edge, namespace: bank}
+metadata: {name: edge}
 spec:
   gatewayClassName: istio
   listeners: [{name: http, port: 80, protocol: HTTP}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {name: vault, namespace: bank}
-spec:
-  parentRefs: [{name: edge}]
-  rules:
-    - matches: [{path: {value: /too}}]
-      backendRefs: [{name: vault, port: 8443}]
-    - backendRefs: [{name: vault, port: 443}]
+metadata: {name: vault}
+spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: vault, port: 443}]}]}
 """
 POLICY = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: BackendTLSPolicy
-metadata: {name: NAME, namespace: bank}
+metadata: {name: vault}
 spec:
   targetRefs: [{group: "", kind: Service, name: vault}]
-  validation: {hostname: HOST, caCertificateRefs: [{group: "", kind: ConfigMap, name: CA}]}
+  validation: {hostname: vault.internal, caCertificateRefs: [{group: "", kind: ConfigMap, name: vault-ca}]}
 """
 
 
 @pytest.fixture(scope="module")
-def given(authority: Authority, secret: Callable[..., str], config_map: Callable[..., str]) -> str:
-    """The mesh, what its backend shows, and whom one may believe."""
-    shown = authority.issue(IDENTITY, dns=(NAME, ALIAS))
-    roots = {"ours": authority.root, "strangers": Authority("strangers").root, "none": ""}
-    maps = [config_map(name, root, "bank") for name, root in roots.items()]
-    held = secret("vault", namespace="bank", tls__crt=shown.certificate, tls__key=shown.key)
-    return "\n---\n".join([MESH, held, *maps])
+def mesh(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Mesh]:
+    """The fixture mesh, with a vault whose certificate the authority of the tests signed."""
+    folder: Path = tmp_path_factory.mktemp("vault")
+    held = authority.issue("", dns=(NAME,))
+    (folder / "server.pem").write_text(held.certificate + held.key)
+    (folder / "server.py").write_text(SERVER)
+    command = [sys.executable, *(str(folder / name) for name in ("server.py", "server.pem"))]
+    with Mesh.from_manifests("fixtures/edge/shop.yaml", commands={"vault": command}) as made:
+        yield made
 
 
-def policy(
-    name: str = "vault", host: str = NAME, roots: str = "ours", port: str = "", **validation: object
-) -> str:
-    body = yaml.safe_load(POLICY.replace("NAME", name).replace("HOST", host).replace("CA", roots))
-    body["spec"]["validation"] |= validation
-    body["spec"]["targetRefs"][0] |= {"sectionName": port} if port else {}
-    return yaml.safe_dump(body)
+def call(mesh: Mesh) -> Exchange:
+    return mesh.request("outside", "http://vault.example.com/", address="edge-istio.default")
 
 
-def ask(mesh: Mesh, path: str = "/") -> Exchange:
-    one = mesh.request("outside", f"http://bank.example.com{path}", address="gateway")
-    assert one.complete
-    return one
+def test_the_gateway_speaks_tls_under_the_name_of_the_policy(
+    mesh: Mesh, authority: Authority, config_map: Callable[..., str]
+) -> None:
+    mesh.replace(GATEWAY, POLICY, config_map("vault-ca", authority.root))
+    one = call(mesh)
+    assert one.status == 200
+    assert one.headers["x-sni"] == NAME
 
 
-def test_without_a_policy_the_gateway_speaks_plaintext(mesh: Mesh, given: str) -> None:
-    mesh.replace(given)
-    assert ask(mesh).status == 503  # the backend speaks TLS only
+def test_another_authority_is_not_trusted(mesh: Mesh, config_map: Callable[..., str]) -> None:
+    mesh.replace(GATEWAY, POLICY, config_map("vault-ca", Authority("else").root))
+    one = call(mesh)
+    assert one.status == 503
+    assert "UF" in one.hops[0].flags
 
 
-def test_it_speaks_tls_and_says_the_name_of_the_policy(mesh: Mesh, given: str) -> None:
-    mesh.replace(given, policy())
-    one = ask(mesh)
-    assert (one.status, one.backend and one.backend.request.sni) == (200, NAME)
+@pytest.mark.parametrize(("name", "status"), [(NAME, 200), ("else.internal", 503)])
+def test_the_names_of_the_policy_are_verified(
+    mesh: Mesh, authority: Authority, config_map: Callable[..., str], name: str, status: int
+) -> None:
+    names = f"{{subjectAltNames: [{{type: Hostname, hostname: {name}}}], hostname:"
+    mesh.replace(GATEWAY, POLICY.replace("{hostname:", names), config_map("vault-ca", authority.root))
+    assert call(mesh).status == status
 
 
-OTHER_SAN = {"type": "Hostname", "hostname": "other.example.com"}
-BELIEVED: tuple[tuple[str, dict[str, Any], int], ...] = (
-    ("a name that it shows", {"host": ALIAS}, 200),
-    # Istio asks for the policy's name, and compares the certificate with subjectAltNames alone
-    # (istio/istio: pilot/pkg/networking/core/cluster_tls.go).
-    ("another name", {"host": "other.example.com"}, 200),
-    ("another authority", {"roots": "strangers"}, 503),
-    ("no certificate", {"roots": "none"}, 503),
-    ("no ConfigMap", {"roots": "gone"}, 503),
-    ("a subjectAltName", {"subjectAltNames": [{"type": "Hostname", "hostname": ALIAS}]}, 200),
-    ("another subjectAltName", {"subjectAltNames": [OTHER_SAN]}, 503),
-    ("a URI", {"subjectAltNames": [{"type": "URI", "uri": IDENTITY}]}, 200),
-    ("another URI", {"subjectAltNames": [{"type": "URI", "uri": "spiffe://example.com/other"}]}, 503),
-)
-
-
-def test_it_believes_whom_the_policy_says(mesh: Mesh, given: str) -> None:
-    """In one test, which spares the pods from being started for each of them."""
-    seen = {}
-    for what, changed, _ in BELIEVED:
-        mesh.replace(given, policy(**changed))
-        seen[what] = ask(mesh).status
-    assert seen == {what: status for what, _, status in BELIEVED}
-
-
-def test_of_two_policies_for_one_service_the_older_holds(mesh: Mesh, given: str) -> None:
-    mesh.replace(given, policy("older"))
-    mesh.apply(policy("newer", roots="strangers"))
-    assert ask(mesh).status == 200
-    mesh.delete(policy("older"))
-    assert ask(mesh).status == 503
-
-
-def test_a_policy_for_one_port_wins_over_that_for_the_service(mesh: Mesh, given: str) -> None:
-    mesh.replace(given, policy("all", roots="strangers"), policy("one", port="https-too"))
-    assert (ask(mesh).status, ask(mesh, "/too").status) == (503, 200)
+def test_without_the_policy_it_speaks_plaintext(mesh: Mesh) -> None:
+    mesh.replace(GATEWAY)
+    assert call(mesh).status != 200
