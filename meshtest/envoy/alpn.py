@@ -7,10 +7,15 @@ on one of them, whatever the cluster speaks; without, it looks at the first byte
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 NAME = "istio.alpn"
 
@@ -22,6 +27,19 @@ _EXPRESSION = (
     " && xds.cluster_metadata.filter_metadata.istio.alpn_override == 'false'"
     f" ? '' : '{_OFFERED}'"
 )
+
+
+def replace(filters: RepeatedCompositeFieldContainer[hcm_pb2.HttpFilter]) -> None:
+    """Have the stand-in in place of `istio.alpn`, as the last before the router.
+
+    There the route is known. Where it stood, a filter before it may just have undone the choice of one, as jwt_authn
+    does for routes by claims; Istio's own has the route chosen anew, the stand-in would read no cluster.
+    """
+    places = [index for index, one in enumerate(filters) if one.name == NAME]
+    if places:
+        for index in reversed(places):
+            del filters[index]
+        filters.insert(len(filters) - 1, alpn_filter())
 
 
 def alpn_filter() -> hcm_pb2.HttpFilter:

@@ -160,9 +160,7 @@ def _http(
     manager: hcm_pb2.HttpConnectionManager, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]
 ) -> None:
     manager.access_log.append(evidence.http)
-    for http_filter in manager.http_filters:
-        if http_filter.name == alpn.NAME:
-            http_filter.CopyFrom(alpn.alpn_filter())
+    alpn.replace(manager.http_filters)
     _keep_known(manager.http_filters)
     if faults:
         router = manager.http_filters.pop()

@@ -29,6 +29,10 @@ EXCHANGE = only_istio("istio.metadata_exchange", "envoy.tcp.metadataexchange.con
 PEERS = only_istio("peers", "io.istio.http.peer_metadata.Config")
 STATS = only_istio("istio.stats", "stats.PluginConfig")
 ALPN = {"name": "istio.alpn", "typed_config": {"@type": ISTIO + "google.protobuf.Empty"}}
+FAULT = {
+    "name": "fault",
+    "typed_config": {"@type": ISTIO + "envoy.extensions.filters.http.fault.v3.HTTPFault"},
+}
 ROUTER = {
     "name": "envoy.filters.http.router",
     "typed_config": {"@type": ISTIO + "envoy.extensions.filters.http.router.v3.Router"},
@@ -40,7 +44,7 @@ def listener(direction: str) -> bytes:
         "name": "http",
         "typed_config": {
             "@type": ISTIO + hcm_pb2.HttpConnectionManager.DESCRIPTOR.full_name,
-            "http_filters": [PEERS, ALPN, STATS, ROUTER],
+            "http_filters": [PEERS, ALPN, FAULT, STATS, ROUTER],
         },
     }
     proxy = {"name": "tcp", "typed_config": {"@type": ISTIO + tcp_proxy_pb2.TcpProxy.DESCRIPTOR.full_name}}
@@ -73,11 +77,14 @@ def test_filters_of_istios_own_envoy_go_and_alpn_is_replaced(direction: str) -> 
     found = decorated(direction)
     assert [one.name for one in found.filter_chains[0].filters] == ["http"]
     assert [one.name for one in found.default_filter_chain.filters] == ["tcp"]
-    names = [one.name for one in manager_of(found).http_filters]
-    assert names[0] == "istio.alpn"
-    assert names[-1] == "envoy.filters.http.router"
-    assert "set_filter_state" in manager_of(found).http_filters[0].typed_config.type_url
+    filters = manager_of(found).http_filters
+    names = [one.name for one in filters]
     assert not {"peers", "istio.stats"} & set(names)
+    # Behind the filters that choose the route again, were its choice undone before them.
+    where = names.index("istio.alpn")
+    assert where > names.index("fault")
+    assert "set_filter_state" in filters[where].typed_config.type_url
+    assert names[-1] == "envoy.filters.http.router"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,7 @@ def test_faults_stand_before_the_router_of_inbound_chains_only(
     context = Context("/run/meshtest", "default/a-0", gateway=gateway)
     names = [one.name for one in manager_of(decorated(direction, context)).http_filters]
     added = ["meshtest.marks", "meshtest.fault", "meshtest.clean"] if faults else []
-    assert names == ["istio.alpn", *added, "envoy.filters.http.router"]
+    assert names == ["fault", "istio.alpn", *added, "envoy.filters.http.router"]
 
 
 def test_every_place_that_knows_a_connection_logs_it() -> None:
