@@ -1,7 +1,8 @@
 """The access log that every listener, HTTP connection manager and TCP proxy writes as evidence.
 
 One JSON object per HTTP request or TCP connection, into a FIFO that meshtest reads. Connections that no
-filter chain took, and those whose TLS handshake failed, only the listener knows; it logs these and no others.
+filter chain took, that ended before one was chosen, or whose TLS handshake failed, only the listener knows; it
+logs these and no others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 
 _NAME = "meshtest.evidence"
 _HANDSHAKE_FAILED = "has(connection.transport_failure_reason)"
+
+_NEVER_BEGUN = "!has(connection.id)"
+"""Whoever called hung up while the listener still looked for the protocol."""
 
 _COMMON = {
     "start": "%START_TIME(%s.%6f)%",
@@ -85,11 +89,11 @@ class Evidence:
 
     @cached_property
     def refused(self) -> accesslog_pb2.AccessLog:
-        """One line per connection that no filter chain took, or whose handshake failed."""
+        """One line per connection that no filter chain took, or whose handshake failed, or that ended before."""
         log = self._log("tcp", {**_COMMON, **_TCP})
         no_chain = accesslog_pb2.AccessLogFilter()
         no_chain.response_flag_filter.flags.append("NR")
-        log.filter.or_filter.filters.extend((no_chain, _when(_HANDSHAKE_FAILED)))
+        log.filter.or_filter.filters.extend((no_chain, _when(_HANDSHAKE_FAILED), _when(_NEVER_BEGUN)))
         return log
 
     def _log(self, layer: str, fields: dict[str, str]) -> accesslog_pb2.AccessLog:

@@ -89,6 +89,17 @@ def test_plaintext_to_a_strict_port_is_logged_once(mesh: Pair) -> None:
     assert len(mesh.bench.lines(mesh.callee)) == 1
 
 
+def test_a_caller_who_hangs_up_before_a_word_is_logged_once(mesh: Pair) -> None:
+    with socket.create_connection(("127.0.0.1", mesh.inbound_port), timeout=5) as connection:
+        port = connection.getsockname()[1]
+    line = mesh.bench.line(mesh.callee)
+    assert line["downstream_direct_remote"] == f"127.0.0.1:{port}"
+    assert (line["layer"], line["cluster"]) == ("tcp", None)
+    mesh.get()
+    mesh.bench.line(mesh.callee, at_least=2)
+    assert [one["layer"] for one in mesh.bench.lines(mesh.callee)] == ["tcp", "http"]
+
+
 def test_client_without_certificate_is_logged_once(mesh: Pair) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
