@@ -29,7 +29,7 @@ def test_every_contracted_key_is_there(mesh: Pair) -> None:
         upstream
         upstream_local attempts attempt downstream_remote downstream_local downstream_direct_remote sni peer
         local_identity tls upstream_peer upstream_tls bytes_in bytes_out faults xfcc
-        mirrors"""
+        mirrors destination_rule rbac"""
     assert sorted(line) == sorted(wanted.split())
     assert (line["pod"], line["side"], line["layer"]) == ("default/caller-0", "outbound", "http")
     assert (line["upstream_peer"], line["cluster"]) == (mesh.callee.identity, "callee")
