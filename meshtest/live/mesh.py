@@ -33,7 +33,7 @@ from meshtest.live.decisions import told
 from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.notices import Notice, analysis
-from meshtest.live.requests import find_caller, from_outside, plain_request, replicas, token_of
+from meshtest.live.requests import find_caller, from_outside, plain_request, replicas, shown_as, token_of
 from meshtest.live.sending import Around, Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
@@ -349,7 +349,7 @@ class Mesh:
 
     # -- traffic ---------------------------------------------------------------------------------------------
 
-    def request(self, caller: str, url: str, **fields: Any) -> Exchange:
+    def request(self, caller: str, url: str | bytes, **fields: Any) -> Exchange:
         """Send one request from a workload and return all that is known of it.
 
         A refused, reset or failed connection is an outcome of the exchange, never an exception.
@@ -357,21 +357,23 @@ class Mesh:
         Args:
             caller: `ns/workload`, `ns/pod`, or either without namespace; `outside`: a place without sidecar outside
                 the cluster, which reaches gateways by the name or an external address of their Service.
-            url: scheme `http`, `https`, `h2c`, `h2`, `grpc`, `tcp`, `tls` or `ws`; the path goes out as written.
-            fields: of `meshtest.Request`: `method`, `headers`, `body`, `host`, `address`, `port`, `protocol`, `tls`,
-                `timeout` (s), `follow_redirects`, `server_first`, ...; `identity`: a SPIFFE identity whose
-                certificate the caller shows itself.
+            url: scheme `http`, `https`, `h2c`, `h2`, `grpc`, `tcp`, `tls`, `ws` or `wss`; the path goes out as
+                written, to the byte where the URL is given as bytes.
+            fields: of `meshtest.Request`: `method`, `headers`, `body`, `host`, `address`, `port`, `protocol`, `tls`
+                (`ClientTls`, or its fields: `server_name`, `alpn`, `certificate`, `key`, `ca`, ...), `timeout` (s),
+                `follow_redirects`, `server_first`, ...; `identity`: a SPIFFE identity whose certificate the caller
+                shows itself.
         """
         identity = fields.pop("identity", None)
         if identity is not None:
-            fields["tls"] = {**(fields.get("tls") or {}), **self.issue(str(identity))}
-        request = plain_request(url, fields)
+            fields["tls"] = shown_as(fields.get("tls"), self.issue(str(identity)))
+        request = plain_request(url, {"timeout": self.options.timeouts.request, **fields})
         return self.drive(caller, request, Pace(requests=1)).exchanges[0]
 
     def send(
         self,
         caller: str,
-        url: str,
+        url: str | bytes,
         *,
         requests: int | None = None,
         concurrency: int = 8,
@@ -380,7 +382,7 @@ class Mesh:
         **fields: Any,
     ) -> History:
         """Send many requests: `requests` of them with `concurrency` at once, or at a `rate` (1/s) for `duration` s."""
-        request = plain_request(url, {"reuse": True, **fields})
+        request = plain_request(url, {"timeout": self.options.timeouts.request, "reuse": True, **fields})
         pace = Pace(requests=requests, concurrency=concurrency, rate=rate, duration=duration)
         return self.drive(caller, request, pace)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshtest.errors import ScenarioError, nearest
+from meshtest.live import arguments
 from meshtest.mesh.outside import GATEWAY, OUTSIDE, entrance, outside_pod
 from meshtest.traffic.model import ClientTls, Protocol, Request
 from meshtest.traffic.tokens import SignedBy, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from meshtest.mesh.model import MeshModel, Pod
 
@@ -23,13 +23,16 @@ _SCHEMES = {
     "h2c": Protocol.H2C,
     "h2": Protocol.H2,
     "grpc": Protocol.GRPC,
+    "grpcs": Protocol.GRPC,
     "tcp": Protocol.TCP,
     "tls": Protocol.TLS,
     "ws": Protocol.WEBSOCKET,
+    "wss": Protocol.WEBSOCKET,
     "websocket": Protocol.WEBSOCKET,
 }
 
-HeadersLike = Mapping[str, "str | Sequence[str]"] | Iterable[tuple[str, "str | Sequence[str]"]]
+_TLS_WORDS = {"sni": "server_name", "cert": "certificate"}
+"""Other words for fields of ClientTls."""
 
 
 def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
@@ -56,20 +59,6 @@ def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
             nearest=nearest(scheme, _SCHEMES),
         )
     return _SCHEMES[scheme]
-
-
-def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
-    """Headers as pairs in order; a list of values is one header per value."""
-    if not headers:
-        return ()
-    items: Iterable[tuple[str, str | Sequence[str]]] = (
-        headers.items() if isinstance(headers, Mapping) else headers
-    )
-    pairs: list[tuple[str, str]] = []
-    for name, value in items:
-        values = value if isinstance(value, (list, tuple)) else [value]
-        pairs.extend((str(name), str(one)) for one in values)
-    return tuple(pairs)
 
 
 def find_caller(model: MeshModel, name: str) -> Pod:
@@ -124,7 +113,7 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
         return tls or None
     if tls is True:
         return ClientTls()
-    fields = dict(tls)
+    fields = {_TLS_WORDS.get(name, name): value for name, value in tls.items()}
     alpn = fields.get("alpn")
     if alpn is not None:
         fields["alpn"] = (alpn,) if isinstance(alpn, str) else tuple(alpn)  # type: ignore[arg-type]  # user's value
@@ -141,7 +130,7 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
         ) from None
 
 
-def plain_request(url: str, fields: Mapping[str, Any]) -> Request:
+def plain_request(url: str | bytes, fields: Mapping[str, Any]) -> Request:
     """A Request from the keyword arguments of `Mesh.request`; an unknown one is an error."""
     known = [name for name in Request.__dataclass_fields__ if name != "url"]
     for name in fields:
@@ -152,12 +141,23 @@ def plain_request(url: str, fields: Mapping[str, Any]) -> Request:
                 nearest=nearest(name, known),
             )
     given = dict(fields)
-    body = given.get("body") or b""
-    given["body"] = body.encode() if isinstance(body, str) else body
-    given["headers"] = header_pairs(given.get("headers"))
-    given["protocol"] = protocol_of(url, given.get("protocol"))
+    address = arguments.words(url, "url")
+    given["body"] = arguments.body_of(given.get("body"))
+    given["headers"] = arguments.header_pairs(given.get("headers"))
+    given["protocol"] = protocol_of(address, given.get("protocol"))
     given["tls"] = client_tls(given.get("tls"))
-    return Request(url=url, **given)
+    given["port"] = arguments.port_number(given.get("port"))
+    if "method" in given:
+        given["method"] = arguments.words(given["method"], "method")
+    if "timeout" in given:
+        given["timeout"] = arguments.seconds(given["timeout"])
+    return Request(url=address, **given)
+
+
+def shown_as(tls: Any, certificate: Mapping[str, str]) -> ClientTls | None:
+    """The caller's own TLS with a certificate that the mesh issued."""
+    given = client_tls(tls) or ClientTls()
+    return client_tls({**asdict(given), **certificate})
 
 
 def token_of(fields: Mapping[str, Any]) -> Token:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshtest.traffic.target import Target
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_CHUNK = 16 * 1024
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -47,7 +48,7 @@ class Template:
         self._before = start + (b"x-request-id: " if own_id else mark)
         self._between = b"\r\n" + mark if own_id else None
         user = "".join("," + value for value in given_baggage(request))
-        self._after = encoded(user) + b"\r\n\r\n" + request.body
+        self._after = encoded(user) + b"\r\n\r\n" + _framed(request)
         self.head_only = request.method == "HEAD"
 
     def render(self, exchange: bytes, marks: bytes = b"") -> bytes:
@@ -60,6 +61,15 @@ class Template:
 def _wants_length(request: Request) -> bool:
     framed = has_header(request, "content-length") or has_header(request, "transfer-encoding")
     return not framed and bool(request.body or request.method in _WITH_BODY)
+
+
+def _framed(request: Request) -> bytes:
+    """The body, in chunks where the request says that it comes so."""
+    coding = next((value for name, value in request.headers if name.lower() == "transfer-encoding"), "")
+    if coding.lower() != "chunked":
+        return request.body
+    pieces = [request.body[at : at + _CHUNK] for at in range(0, len(request.body), _CHUNK)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (*pieces, b""))
 
 
 class Http1Connection(asyncio.Protocol):

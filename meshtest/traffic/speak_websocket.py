@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 from wsproto import ConnectionType, WSConnection
@@ -26,12 +28,13 @@ from meshtest.traffic.reply import Failed, Reply, cause
 from meshtest.traffic.speak_tcp import TcpConnection
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterable
 
     from meshtest.traffic.call import Call
     from meshtest.traffic.reply import Headers
 
+_GOODBYE = 0.5
+"""Seconds for the server's closing frame: a proxy may hold back for long that there is nobody to send one."""
 _OWN = frozenset({"host", "upgrade", "connection", "sec-websocket-version", "sec-websocket-key"})
 
 
@@ -74,9 +77,15 @@ class _Conversation:
         # A stand-in introduces itself first; whatever else was on its way comes before its closing frame.
         await self._until(lambda: self._over or len(self._messages) >= wanted)
         if not self._over:
-            self._send(CloseConnection(code=1000))
-            await self._until(lambda: self._over)
+            await self._close()
         return self._reply(self._messages[0] if self._messages else b"")
+
+    async def _close(self) -> None:
+        """Say goodbye; a server that has answered and just hangs up has answered nevertheless."""
+        self._send(CloseConnection(code=1000))
+        with contextlib.suppress(TimeoutError, Failed):
+            async with asyncio.timeout(_GOODBYE):
+                await self._until(lambda: self._over)
 
     def _upgrade(self) -> Request:
         call = self._call

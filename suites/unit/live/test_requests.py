@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meshtest.errors import ScenarioError
+from meshtest.live.arguments import header_pairs
 from meshtest.live.requests import (
     client_tls,
     find_caller,
-    header_pairs,
     plain_request,
     protocol_of,
     replicas,
+    shown_as,
 )
 from meshtest.traffic.model import ClientTls, Protocol
+from meshtest.traffic.target import target_of
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel
@@ -89,6 +91,8 @@ def test_headers_become_pairs_in_order(headers: Any, pairs: object) -> None:
         ("tcp://a:1", Protocol.TCP),
         ("tls://a:1", Protocol.TLS),
         ("ws://a/", Protocol.WEBSOCKET),
+        ("wss://a/", Protocol.WEBSOCKET),
+        ("grpcs://a/", Protocol.GRPC),
     ],
 )
 def test_the_scheme_says_the_protocol(url: str, protocol: Protocol) -> None:
@@ -111,9 +115,19 @@ def test_a_protocol_that_is_given_wins() -> None:
             "unknown argument 'header'; expected some of method, headers, *; did you mean 'headers'?",
         ),
         ({"tls": {"server": "a"}}, "tls: unknown key 'server'; expected some of server_name, *"),
+        ({"url": None}, "url: None is no text; expected a text or bytes"),
+        ({"method": None}, "method: None is no text; *"),
+        ({"headers": "a: 1"}, "headers: 'a' is no header; expected {name: value} or pairs"),
+        ({"body": ["a"]}, "body: a list is no body; *"),
+        ({"timeout": -1}, "timeout: -1 is no time limit; expected seconds, or such as 500ms"),
+        ({"timeout": "soon"}, "timeout: 'soon' is no time limit; *"),
+        ({"port": 0}, "port: 0 is no port; *"),
     ],
-    ids=["scheme", "no-scheme", "protocol", "argument", "tls"],
-)
+    ids=[
+        "scheme", "no-scheme", "protocol", "argument", "tls", "url", "method", "headers", "body", "time",
+        "soon", "port",
+    ],
+)  # fmt: skip
 def test_a_wrong_argument_is_an_error_with_the_nearest(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         plain_request(fields.pop("url", URL), fields)
@@ -126,6 +140,27 @@ def test_a_request_takes_what_the_driver_needs() -> None:
     assert request.headers == (("a", "1"),)
     assert request.body == "grüße".encode()
     assert request.tls is None
+
+
+def test_bytes_go_out_as_they_are() -> None:
+    request = plain_request(
+        b"http://a/\xff", {"headers": [(b"x", b"\xfe")], "method": b"GET", "body": "\udcff"}
+    )
+    assert target_of(request).path == b"/\xff"
+    assert request.headers[0][1].encode("utf-8", "surrogateescape") == b"\xfe"
+    assert (request.method, request.body) == ("GET", b"\xff")
+
+
+def test_numbers_may_be_texts() -> None:
+    request = plain_request(URL, {"timeout": "250ms", "port": "80"})
+    assert (request.timeout, request.port) == (0.25, 80)
+
+
+def test_a_certificate_of_the_mesh_joins_what_else_is_said_of_tls() -> None:
+    issued = {"certificate": "C", "key": "K"}
+    for tls in ({"alpn": "h2"}, ClientTls(alpn=("h2",))):
+        assert shown_as(tls, issued) == ClientTls(alpn=("h2",), certificate="C", key="K")
+    assert shown_as(None, issued) == ClientTls(certificate="C", key="K")
 
 
 @pytest.mark.parametrize("body", [None, b"", ""])
@@ -143,9 +178,10 @@ def test_no_body_is_an_empty_one(body: object) -> None:
         ({"alpn": "h2"}, ClientTls(alpn=("h2",))),
         ({"alpn": ["h2", "http/1.1"]}, ClientTls(alpn=("h2", "http/1.1"))),
         ({"alpn": None}, ClientTls()),
+        ({"sni": "a"}, ClientTls(server_name="a")),
         (ClientTls(server_name="a"), ClientTls(server_name="a")),
     ],
-    ids=["none", "false", "true", "empty", "one-alpn", "alpns", "alpn-none", "ready"],
+    ids=["none", "false", "true", "empty", "one-alpn", "alpns", "alpn-none", "sni", "ready"],
 )
 def test_tls_of_the_caller(given: Any, wanted: ClientTls | None) -> None:
     assert client_tls(given) == wanted

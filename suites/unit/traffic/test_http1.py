@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest.traffic.client import Traffic
+from meshtest.traffic.http1 import Template
 from meshtest.traffic.model import Outcome, Protocol, Request
+from meshtest.traffic.target import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -79,6 +81,18 @@ def test_sends_what_was_written_byte_for_byte(driver: TrafficDriver, serve: Serv
             "x-request-id: mt-0a1b-0\r\nbaggage: meshtest=mt-0a1b-0,mtf.f1=a%7Cb,tenant=7\r\n\r\nbody"
         ).encode()
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "framed"),
+    [(b"", b"0\r\n\r\n"), (b"hello", b"5\r\nhello\r\n0\r\n\r\n")],
+    ids=["empty", "one-chunk"],
+)
+def test_a_body_goes_in_chunks_where_its_headers_say_so(body: bytes, framed: bytes) -> None:
+    request = Request(url="http://a/", method="POST", headers=(("Transfer-Encoding", "chunked"),), body=body)
+    head, _, rest = Template(request, target_of(request)).render(b"id").partition(b"\r\n\r\n")
+    assert rest == framed
+    assert b"content-length" not in head
 
 
 def test_reports_the_response_with_the_case_of_its_headers(driver: TrafficDriver, serve: Serve) -> None:

@@ -127,6 +127,26 @@ def test_websocket_messages_come_back(driver: TrafficDriver, serve: Serve) -> No
     assert one.backend is not None
 
 
+async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers and hangs up without a closing frame, as Istio's echo server does."""
+    server = WSConnection(ConnectionType.SERVER)
+    while data := await reader.read(65536):
+        server.receive_data(data)
+        for event in server.events():
+            if isinstance(event, Upgrade):
+                writer.write(server.send(AcceptConnection()))
+            elif isinstance(event, TextMessage):
+                writer.write(server.send(TextMessage(data=event.data)))
+                writer.close()
+
+
+def test_a_websocket_server_that_hangs_up_has_answered(driver: TrafficDriver, serve: Serve) -> None:
+    one = driver.request(
+        CALLER, Request(url=f"ws://127.0.0.1:{serve(rude)}/", protocol=Protocol.WEBSOCKET, body=b"hi")
+    )
+    assert (one.outcome, one.status, one.messages) == (Outcome.RESPONSE, 101, (b"hi",))
+
+
 def test_a_refused_upgrade_is_a_response(driver: TrafficDriver, serve: Serve) -> None:
     request = Request(url=f"ws://127.0.0.1:{serve(websocket)}/closed", protocol=Protocol.WEBSOCKET)
     one = driver.request(CALLER, request)
