@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("http", "https", "h2c", "h2", "grpc", "tcp", "tls", "websocket", "http/1.0")
 """The words of `meshtest.traffic.model.Protocol`."""
-SCHEMES = {"http": "http", "https": "https", "h2c": "h2c", "grpc": "grpc", "tcp": "tcp", "tls": "tls",
-           "ws": "websocket"}  # fmt: skip
+SCHEMES = {"http": "http", "https": "https", "h2c": "h2c", "grpc": "grpc", "grpcs": "grpc", "tcp": "tcp", "tls": "tls",
+           "ws": "websocket", "wss": "websocket"}  # fmt: skip
 PHASES = ("before", "during", "after")
 """Of the faults and changes of a scenario."""
 NEEDS_PORT = frozenset(("tcp", "tls"))
