@@ -96,6 +96,7 @@ func (k *customKind) judge(object map[string]any) []finding {
 			found = append(found, finding{"unknown-field", path, "unknown field"})
 		}
 	}
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, k.structural)
 	defaulting.Default(object, k.structural)
 	errors := validation.ValidateCustomResource(nil, object, k.validator)
 	errors = append(errors, listtype.ValidateListSetsAndMaps(nil, k.structural, object)...)

@@ -207,6 +207,12 @@ def test_a_refused_object_changes_nothing(told: Told, spec: object, code: str, p
     assert told.update(subsets(1)).generation == 3  # the refused one does not count
 
 
+def test_null_is_as_if_it_were_not_written(told: Told) -> None:
+    route = {"destination": {"host": "back", "subset": None, "port": None}}
+    spec = {"hosts": ["back"], "gateways": None, "http": [{"match": None, "timeout": None, "route": [route]}]}
+    assert told.engine.validate([make("networking.istio.io/v1", "VirtualService", "back", spec)]) == []
+
+
 def test_refuses_unknown_fields_of_core_kinds(told: Told) -> None:
     service = make("v1", "Service", "odd", {"ports": [{"port": 80, "targtPort": 8080}]})
     (message,) = told.engine.validate([service])
