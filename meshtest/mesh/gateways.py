@@ -67,6 +67,12 @@ spec:
       - name: istio-proxy
         image: auto
         ports: [{{containerPort: 15021}}, {{containerPort: 8080}}, {{containerPort: 8443}}]
+        volumeMounts:
+        - {{name: certs, mountPath: /etc/istio/%(name)s-certs}}
+        - {{name: ca-certs, mountPath: /etc/istio/%(name)s-ca-certs}}
+      volumes:
+      - {{name: certs, secret: {{secretName: istio-%(name)s-certs, optional: true}}}}
+      - {{name: ca-certs, secret: {{secretName: istio-%(name)s-ca-certs, optional: true}}}}
 """
 
 

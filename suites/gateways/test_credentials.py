@@ -147,6 +147,25 @@ def test_clients_are_verified(
     assert (without.status, without.outcome) == served
 
 
+FILES = """
+        mode: MUTUAL
+        serverCertificate: /etc/istio/ingressgateway-certs/tls.crt
+        privateKey: /etc/istio/ingressgateway-certs/tls.key
+        caCertificates: /etc/istio/ingressgateway-ca-certs/ca.crt"""
+
+
+def test_certificates_may_be_files_that_the_usual_gateway_mounts(
+    mesh: Mesh, authority: Authority, shown: Certificate, secret: Made, tls_secret: Made, as_client: AsClient
+) -> None:
+    by_files = gateway().replace("{mode: SIMPLE, credentialName: shop}", FILES)
+    mesh.apply(by_files)
+    assert call(mesh).outcome in {*NOT_SERVED, "refused"}
+    roots = secret("istio-ingressgateway-ca-certs", ca__crt=authority.root)
+    mesh.apply(tls_secret("istio-ingressgateway-certs", shown), roots)
+    assert call(mesh, authority.root, **as_client(authority.issue("", dns=("client",)))).status == 200
+    assert call(mesh, authority.root).outcome == "handshake-failure"
+
+
 def test_a_revoked_client_is_not_served(
     mesh: Mesh, authority: Authority, shown: Certificate, tls_secret: Made, as_client: AsClient
 ) -> None:

@@ -204,6 +204,14 @@ spec:
 """
 
 
+def test_the_usual_gateway_mounts_the_secrets_of_istios_charts(build: Build) -> None:
+    (pod,) = build(GATEWAY.replace("SELECTED", "ingressgateway")).pods
+    assert [(mount.path, mount.name) for mount in pod.mounts] == [
+        ("/etc/istio/ingressgateway-certs", "istio-ingressgateway-certs"),
+        ("/etc/istio/ingressgateway-ca-certs", "istio-ingressgateway-ca-certs"),
+    ]
+
+
 def test_the_usual_service_offers_every_port_that_servers_name(build: Build) -> None:
     service = build(SERVERS).service("istio-system/istio-ingressgateway")
     assert service is not None
