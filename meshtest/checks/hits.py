@@ -63,6 +63,7 @@ def one(window: FaultWindow) -> str:
 
 
 _SINGULARS = {
+    "changes and starts": "change or start of a sidecar",
     "queries": "query",
     "pushes": "push",
     "requests for certificates": "request for certificates",

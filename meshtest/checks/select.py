@@ -11,7 +11,10 @@ from meshtest.scenario.expect_time import Recovers, Returns
 
 if TYPE_CHECKING:
     from meshtest.scenario.expect import CheckSpec, Where
-    from meshtest.traffic.model import Exchange, History
+    from meshtest.traffic.model import Exchange, FaultWindow, History
+
+_ROUNDING = 1e-6
+"""Undoes what binary fractions take from a moment."""
 
 
 def select(spec: CheckSpec, history: History, facts: Facts) -> Evidence:
@@ -72,12 +75,17 @@ def _side_of_changes(exchange: Exchange, history: History) -> str:
 
 def _phases(exchange: Exchange, history: History) -> set[str]:
     """Of a request that went out while a fault came or was taken away, nothing is known: no phase."""
-    sent = exchange.started + exchange.sent_late
     if not history.faults:
         return set()
-    phases = {"during"} if any(w.in_force <= sent < w.leaving for w in history.faults) else set()
-    if sent < min(window.injected for window in history.faults):
+    times = [(window, _counts_from(exchange, window)) for window in history.faults]
+    phases = {"during"} if any(w.in_force <= sent < w.leaving for w, sent in times) else set()
+    if all(sent < window.injected for window, sent in times):
         phases.add("before")
-    if sent >= max(window.recovered for window in history.faults):
+    if all(sent >= window.recovered for window, sent in times):
         phases.add("after")
     return phases
+
+
+def _counts_from(exchange: Exchange, window: FaultWindow) -> float:
+    """When a request was sent; when it was to be sent, where that decided whether it was chosen."""
+    return exchange.started + (_ROUNDING if window.chooses else exchange.sent_late)

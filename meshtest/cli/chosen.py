@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meshtest.live.faulting import Active
+    from meshtest.mesh.model import MeshModel
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.model import Scenario
@@ -37,21 +38,24 @@ def made(change: ChangeSpec) -> str:
     return f"at {change.at:g} s of the traffic"
 
 
-def which(scenario: Scenario, seed: int | None) -> dict[str, list[str]]:
+def which(scenario: Scenario, model: MeshModel, seed: int | None) -> dict[str, list[str]]:
     """Per fault of requests (by its name): what it would hit of each traffic, in words."""
     from meshtest.checks import requests_for  # noqa: PLC0415 - pytest imports this module early
     from meshtest.live.sending import Pace, chosen, seed_of  # noqa: PLC0415 - as above
+    from meshtest.scenario.resolve import find_pods  # noqa: PLC0415 - as above
     from meshtest.traffic.model import Request  # noqa: PLC0415 - as above
 
-    faults = list(_active(scenario))
+    faults = list(_active(scenario, model))
     found: dict[str, list[str]] = {fault.id: [] for fault in faults}
     sent = sum(requests_for(scenario, each) for each in scenario.traffic if each.phase == "before")
     for traffic in (each for each in scenario.traffic if each.phase == "during"):
         number = requests_for(scenario, traffic)
         pace = Pace(requests=number, rate=traffic.rate, duration=traffic.lasts)
-        requests = [Request(url=traffic.request.url, headers=traffic.request.headers)]
+        asked = traffic.request
+        requests = [Request(url=asked.url, method=asked.method, headers=asked.headers, host=asked.host)]
+        caller = next((pod.key for pod in find_pods(traffic.sender, model.pods)), traffic.sender)
         for order, fault in enumerate(faults):
-            positions = chosen(fault, requests, pace, seed_of(seed or 0, order, sent))
+            positions = chosen(fault, caller, requests, pace, seed_of(seed or 0, order, sent))
             fault.marked += len(positions)
             fault.seen += number
             name = f" of {traffic.name}" if len(scenario.traffic) > 1 else ""
@@ -60,14 +64,14 @@ def which(scenario: Scenario, seed: int | None) -> dict[str, list[str]]:
     return found
 
 
-def _active(scenario: Scenario) -> Iterator[Active]:
+def _active(scenario: Scenario, model: MeshModel) -> Iterator[Active]:
     from meshtest.faults.http import Marked  # noqa: PLC0415 - pytest imports this module early
     from meshtest.live.faulting import Active  # noqa: PLC0415 - as above
     from meshtest.live.timing import Clock  # noqa: PLC0415 - as above
 
     for fault in scenario.faults:
         if fault.of_requests:
-            marked = Marked(id=fault.name, members=(), placement="")
+            marked = Marked(id=fault.name, spec=fault, model=model)
             yield Active(id=fault.name, spec=fault, injection=marked, clock=Clock())
 
 

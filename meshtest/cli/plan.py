@@ -81,7 +81,7 @@ def plan(scenario: Scenario, pool: MeshPool) -> Iterator[str]:
 def _faults(scenario: Scenario, model: MeshModel, seed: int | None) -> Iterator[str]:
     from meshtest.faults.placing import placement  # noqa: PLC0415 - pytest imports this module early
 
-    hit = which(scenario, scenario.seed if scenario.seed is not None else seed)
+    hit = which(scenario, model, scenario.seed if scenario.seed is not None else seed)
     for fault in scenario.faults:
         yield _entry("fault", as_written(fault.location, scenario))
         yield _entry("", f"placed: {placement(fault, model)}")

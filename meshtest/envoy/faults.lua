@@ -41,13 +41,23 @@ local function here(targets)
 end
 
 -- Whether the caller's certificate is that of "namespace/service-account".
-local function from(handle, source)
-  if source == "" then return true end
+local function is(handle, identity)
   local tls = handle:streamInfo():downstreamSslConnection()
   if not tls then return false end
   for _, uri in ipairs(tls:uriSanPeerCertificate()) do
     local namespace, account = uri:match("^spiffe://[^/]+/ns/([^/]+)/sa/([^/]+)$")
-    if namespace and namespace .. "/" .. account == source then return true end
+    if namespace and namespace .. "/" .. account == identity then return true end
+  end
+  return false
+end
+
+-- Whether one of the sources calls: its address, and where several share it, who it is.
+local function from(handle, sources)
+  if sources == "" then return true end
+  local peer = handle:streamInfo():downstreamDirectRemoteAddress():gsub(":%d+$", "")
+  for _, source in ipairs(split(sources, "+")) do
+    local address, identity = source:match("^([^=]*)=?(.*)$")
+    if address == peer and (identity == "" or is(handle, identity)) then return true end
   end
   return false
 end

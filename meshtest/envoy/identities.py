@@ -75,11 +75,12 @@ class Identities:
 
         async def turn() -> None:
             while True:
+                await asyncio.sleep(every)  # the rhythm is what is asked for
                 self.certify(node, not_after=lifetime)
                 turning.count += 1
-                await asyncio.sleep(every)  # the rhythm is what is asked for
 
-        turning = _Turning(asyncio.create_task(turn()))
+        self.certify(node, not_after=lifetime)
+        turning = _Turning(asyncio.create_task(turn()), count=1)
         self._turning[node] = turning
 
     def rotated(self, node: str) -> int:

@@ -1,7 +1,7 @@
 """Fault marks: what the driver writes into `baggage` and the callee's sidecar reads back.
 
     baggage: meshtest=<exchange>,mtf.<fault id>=<percent-encoded spec>
-    spec:    target | source | attempts | method | path | actions
+    spec:    targets | sources | attempts | method | path | actions
 
 A mark rides along with the request through every application that propagates `baggage`, and hits at the first
 inbound sidecar that it matches; no configuration changes. `faults.lua` decodes exactly this.
@@ -24,8 +24,9 @@ class FaultMark:
     """Letters, digits, `-`, `_` and `.`; it comes back as evidence in the access log."""
     targets: tuple[str, ...] = (ANYWHERE,)
     """`namespace/workload` or `namespace/pod` of the callee, or `*`."""
-    source: str = ""
-    """`namespace/service-account` of the caller as its certificate says; empty for anybody."""
+    sources: tuple[str, ...] = ()
+    """Addresses that call; `ADDRESS=namespace/service-account` where the caller's certificate has to tell the callers
+    of one address apart. Empty: anybody."""
     attempts: tuple[int, ...] = ()
     """Which attempts of the caller's sidecar; empty for all."""
     method: str = ""
@@ -39,7 +40,7 @@ def baggage_member(mark: FaultMark) -> str:
     """The mark as one member of a `baggage` header."""
     fields = (
         "+".join(mark.targets),
-        mark.source,
+        "+".join(mark.sources),
         "+".join(str(attempt) for attempt in mark.attempts),
         mark.method,
         mark.path,
@@ -58,11 +59,11 @@ def parse_member(member: str) -> FaultMark | None:
     fields = [unquote(field) for field in unquote(value).split("|")]
     if len(fields) != 6:
         return None
-    targets, source, attempts, method, path, actions = fields
+    targets, sources, attempts, method, path, actions = fields
     return FaultMark(
         id=key.removeprefix(PREFIX),
         targets=tuple(targets.split("+")),
-        source=source,
+        sources=tuple(source for source in sources.split("+") if source),
         attempts=tuple(int(attempt) for attempt in attempts.split("+") if attempt),
         method=method,
         path=path,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from meshtest.mesh.model import MeshModel
     from meshtest.runtime.base import Sandbox
-    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.model import Exchange, Request
     from meshtest.waiting import Timeouts
 
 
@@ -26,7 +26,7 @@ class Pushes(Protocol):
 
     @property
     def held(self) -> int:
-        """How many changes were made since the outage began."""
+        """How many changes were made, and sidecars started, since the outage began."""
 
     def suspend(self, outage: str) -> None:
         """Changes are made from now on, but nobody waits until they are live."""
@@ -37,8 +37,8 @@ class Pushes(Protocol):
     def leave_out(self, proxy: str) -> None:
         """Wait for this sidecar no more: it is about to stand still, or to end."""
 
-    def take_in(self, proxy: str) -> None:
-        """Bring a sidecar that runs again what it has missed."""
+    def take_in(self, proxy: str, *, anew: bool) -> None:
+        """Bring a sidecar that runs again what it has missed; one that was started `anew` has nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,14 @@ class Injection(Protocol):
 
     def hits(self, exchanges: Sequence[Exchange]) -> int:
         """How many requests, connections or packets it touched; `exchanges` are those since it began."""
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """An injection that is about some requests only."""
+
+    def may_meet(self, request: Request, caller: str) -> bool:
+        """Whether it is about a request of that pod, as far as can be told before it is sent."""
 
 
 @runtime_checkable

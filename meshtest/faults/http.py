@@ -9,22 +9,25 @@ retries and timeouts off (istio/istio#13705).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from meshtest.envoy.marks import FaultMark, baggage_member
 from meshtest.errors import ScenarioError
+from meshtest.faults.detours import ROLE
 from meshtest.faults.making import faulty
-from meshtest.faults.places import callees, callers
-from meshtest.scenario.faults import Abort, Delay, ResponseRate
+from meshtest.faults.places import ANYWHERE, callees, pods_of, service_called
+from meshtest.runtime.base import Between
+from meshtest.scenario.faults import Abort, Delay, FaultMatch, ResponseRate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshtest.faults.base import Ground
-    from meshtest.mesh.model import MeshModel
+    from meshtest.mesh.model import MeshModel, Pod
     from meshtest.scenario.faults import FaultSpec
-    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.model import Exchange, Request
 
 
 def abort(
@@ -58,25 +61,33 @@ def response_rate(*, to: str | Sequence[str], kib_per_second: int, **where: Any)
     return faulty("responseRate", ResponseRate(kib_per_second=kib_per_second), to, where, of_requests=True)
 
 
-def marks(spec: FaultSpec, fault_id: str, model: MeshModel) -> tuple[FaultMark, ...]:
-    """What rides on a request that is to meet the fault: one mark, or one per caller it is limited to."""
-    targets = callees(spec, model)
+def mark(spec: FaultSpec, fault_id: str, model: MeshModel, between: str = "") -> FaultMark:
+    """What rides on a request that is to meet the fault; `between` is an address at which many may call."""
     match = spec.match
     path = ""
     if match is not None and match.path is not None:
         path = f"={match.path.exact}" if match.path.exact else f"^{match.path.prefix}"
-    return tuple(
-        FaultMark(
-            id=fault_id,
-            targets=targets,
-            source=source,
-            attempts=spec.attempts,
-            method=match.method if match else "",
-            path=path,
-            actions=_actions(spec.action),
-        )
-        for source in callers(spec, model) or ("",)
+    return FaultMark(
+        id=fault_id,
+        targets=callees(spec, model),
+        sources=_sources(callers(spec, model), between),
+        attempts=spec.attempts,
+        method=match.method if match else "",
+        path=path,
+        actions=_actions(spec.action),
     )
+
+
+def callers(spec: FaultSpec, model: MeshModel) -> list[Pod]:
+    """The pods that `from:` means; none for anybody."""
+    return pods_of(spec.sender, spec, model, key="from")
+
+
+def _sources(pods: Sequence[Pod], between: str) -> tuple[str, ...]:
+    """Workloads may share a service account, so an address tells who calls; behind a detour the certificate must."""
+    found = [pod.ip for pod in pods]
+    found += [f"{between}={pod.namespace}/{pod.service_account}" for pod in pods if between]
+    return tuple(dict.fromkeys(found))
 
 
 def _actions(action: object) -> tuple[str, ...]:
@@ -98,8 +109,14 @@ class Marked:
     """An HTTP fault: nothing to inject, the marks of the requests are all of it."""
 
     id: str
-    members: tuple[str, ...]
-    placement: str
+    spec: FaultSpec
+    model: MeshModel = field(repr=False)
+    members: tuple[str, ...] = ()
+
+    @property
+    def placement(self) -> str:
+        """Where it sits, in words."""
+        return placement(self.spec, self.model)
 
     def inject(self) -> None:
         """Nothing: it comes with each request."""
@@ -111,14 +128,45 @@ class Marked:
         """How many requests some sidecar says it met."""
         return sum(any(self.id in hop.faults for hop in exchange.hops) for exchange in exchanges)
 
+    def may_meet(self, request: Request, caller: str) -> bool:
+        """Whether it is about a request of that pod (`namespace/name`), as far as can be told before it is sent."""
+        match = self.spec.match or FaultMatch()
+        if not _has_headers(request, match):
+            return False
+        if not self._calls_the_target(request, caller):
+            return True  # further on it may meet it
+        senders = callers(self.spec, self.model)
+        path = urlsplit(request.url).path or "/"
+        return (
+            (not senders or caller in {pod.key for pod in senders})
+            and (not match.method or match.method == request.method)
+            and (match.path is None or match.path.holds(path))
+        )
+
+    def _calls_the_target(self, request: Request, caller: str) -> bool:
+        """Whether the Service that is called is the one, and the only one, that the fault is about."""
+        host = request.host or urlsplit(request.url).hostname or ""
+        service = service_called(host, caller.partition("/")[0], self.model)
+        targets = callees(self.spec, self.model)
+        if service is None or ANYWHERE in targets:
+            return False
+        called = {key for pod in self.model.pods_behind(service) for key in (pod.key, pod.workload_key)}
+        return called.issuperset(targets)
+
+
+def _has_headers(request: Request, match: FaultMatch) -> bool:
+    """Whether the request's own headers are those that a fault asks for."""
+    given: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        given.setdefault(name.lower(), []).append(value)
+    return all(wanted.holds(given.get(name.lower(), [])) for name, wanted in match.headers.items())
+
 
 def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Marked:
     """The family: see the module's text."""
-    return Marked(
-        id=fault_id,
-        members=tuple(baggage_member(mark) for mark in marks(spec, fault_id, ground.model)),
-        placement=placement(spec, ground.model),
-    )
+    between = ground.sandbox.address(ROLE) if spec.sender and isinstance(ground.sandbox, Between) else ""
+    member = baggage_member(mark(spec, fault_id, ground.model, between))
+    return Marked(id=fault_id, spec=spec, model=ground.model, members=(member,))
 
 
 def placement(spec: FaultSpec, model: MeshModel) -> str:

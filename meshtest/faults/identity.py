@@ -171,8 +171,8 @@ class Rotated:
     def inject(self) -> None:
         """Begin, with a first new certificate each."""
         self._turning = True
-        for pod in self.pods:
-            self._ask("rotation", pod, every=self.action.every, lifetime=self.action.lifetime)
+        terms = {"every": self.action.every, "lifetime": self.action.lifetime}
+        self.count = min((int(self._ask("rotation", pod, **terms)["count"]) for pod in self.pods), default=0)
 
     def recover(self) -> None:
         """End it, with one more certificate each, of the usual lifetime."""

@@ -43,7 +43,7 @@ class Out:
     @property
     def unit(self) -> str:
         """What the hits are."""
-        return "connections" if self.action is Outage.DOWN else "changes"
+        return "connections" if self.action is Outage.DOWN else "changes and starts"
 
     @property
     def spots(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class Out:
         self._out = False
 
     def hits(self, exchanges: Sequence[Exchange]) -> int:  # noqa: ARG002 - it meets no exchange
-        """Down: sidecars whose Envoy has counted the loss, known after recovery. Paused: changes held up."""
+        """Down: sidecars whose Envoy has counted the loss, known after recovery. Paused: changes and starts held up."""
         if self._out and self.action is Outage.PAUSED:
             return self.pushes.held
         return len(self._before) if self._out else self._hits

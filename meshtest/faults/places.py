@@ -10,7 +10,7 @@ from meshtest.mesh.model import PodKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.model import MeshModel, Pod, Service
     from meshtest.scenario.faults import FaultSpec
 
 ANYWHERE = "*"
@@ -59,12 +59,6 @@ def pods_at(spec: FaultSpec, model: MeshModel, *, what: str = "") -> tuple[Pod, 
     return tuple(chosen.values())
 
 
-def callers(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
-    """The `namespace/service-account` of the callers that `from:` means; empty for anybody."""
-    pods = [pod for name in spec.sender for pod in _find(name, spec, model, key="from")]
-    return tuple(dict.fromkeys(f"{pod.namespace}/{pod.service_account}" for pod in pods))
-
-
 def named(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod]:
     """The pods that one name under a key of the fault means; ScenarioError where there are none."""
     return _find(name, spec, model, key=key)
@@ -76,6 +70,18 @@ def pods_of(names: Sequence[str], spec: FaultSpec, model: MeshModel, *, key: str
         return list(model.pods)
     found = [pod for name in names for pod in _find(name, spec, model, key=key)]
     return list({pod.key: pod for pod in found}.values())
+
+
+def service_called(host: str, namespace: str, model: MeshModel) -> Service | None:
+    """The Service that a caller in a namespace means by a host name."""
+    for service in model.services:
+        full = f"{service.name}.{service.namespace}"
+        if host in (service.host, full, f"{full}.svc") or (host, namespace) == (
+            service.name,
+            service.namespace,
+        ):
+            return service
+    return None
 
 
 def _find(name: str, spec: FaultSpec, model: MeshModel, *, key: str) -> list[Pod]:

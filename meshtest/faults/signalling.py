@@ -21,4 +21,4 @@ def signal(sandbox: Sandbox, pushes: Pushes | None, pod: Pod, part: Part, action
         told.leave_out(pod.node_id)
     sandbox.signal(pod.key, part, action)
     if told is not None and action not in _ENDS:
-        told.take_in(pod.node_id)
+        told.take_in(pod.node_id, anew=action is Action.START)

@@ -94,7 +94,7 @@ class ControlPlane:
         self.outage = ""
         """`down` or `paused` while a fault has it so."""
         self.held = 0
-        """Changes since the outage began."""
+        """Changes and starts of sidecars since the outage began."""
 
     def change(
         self, model: MeshModel, mesh_config: str | None, start_pods: Callable[[], None] = no_pods
@@ -216,9 +216,10 @@ class ControlPlane:
         self._away |= {proxy}
         self._tell_who_is_away()
 
-    def take_in(self, proxy: str) -> None:
-        """Bring a sidecar that runs again what it has missed."""
+    def take_in(self, proxy: str, *, anew: bool) -> None:
+        """Bring a sidecar that runs again what it has missed; one that was started `anew` has nothing."""
         self._away -= {proxy}
+        self.held += bool(anew and self.outage)
         self._tell_who_is_away()
 
     def _tell_who_is_away(self) -> None:

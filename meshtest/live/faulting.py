@@ -77,6 +77,7 @@ class Active:
             unit=self.injection.unit if isinstance(self.injection, Counting) else "requests",
             in_force=in_force,
             leaving=leaving,
+            chooses=self.spec.of_requests,
         )
 
     def count(self, exchanges: Iterable[Exchange]) -> None:

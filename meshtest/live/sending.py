@@ -9,6 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure, ScenarioError
+from meshtest.faults.base import Choosing
 from meshtest.live.requests import protocol_of
 from meshtest.traffic.client import Traffic, TrafficDriver
 from meshtest.traffic.history import join
@@ -90,7 +91,7 @@ class Sender:
     ) -> History:
         """Send, wait for the end and for every line of evidence; `around` is asked when all has been sent."""
         total = pace.total
-        marks = self._marks(requests, faults, pace)
+        marks = self._marks(caller, requests, faults, pace)
         self._sent += total
         if faults.timed:
             self._driver.prepare(caller.key)  # else the clock of the faults runs ahead of the first request
@@ -131,12 +132,13 @@ class Sender:
         return exchange.body
 
     def _marks(
-        self, requests: Sequence[Request], faults: ActiveFaults, pace: Pace
+        self, caller: Pod, requests: Sequence[Request], faults: ActiveFaults, pace: Pace
     ) -> list[tuple[str, Sequence[int]]]:
         """What rides on which requests."""
         marks: list[tuple[str, Sequence[int]]] = []
         for number, fault in enumerate(fault for fault in faults.active if fault.spec.of_requests):
-            positions = chosen(fault, requests, pace, seed_of(self._seed, number, self._sent))
+            seed = seed_of(self._seed, number, self._sent)
+            positions = chosen(fault, caller.key, requests, pace, seed)
             fault.marked += len(positions)
             fault.seen += pace.total
             marks.extend((member, positions) for member in fault.injection.members if positions)
@@ -157,10 +159,11 @@ def seed_of(seed: int, number: int, sent: int) -> int:
     return seed + 7919 * number + 104729 * sent
 
 
-def chosen(fault: Active, requests: Sequence[Request], pace: Pace, seed: int) -> Sequence[int]:
+def chosen(fault: Active, caller: str, requests: Sequence[Request], pace: Pace, seed: int) -> Sequence[int]:
     """Which requests are to meet a fault: an exact share of those it is about, chosen by the seed."""
-    spec = fault.spec
-    eligible = [index for index in _span(fault, pace) if _meets(fault, requests[index % len(requests)])]
+    spec, about = fault.spec, fault.injection
+    meant = [not isinstance(about, Choosing) or about.may_meet(each, caller) for each in requests]
+    eligible = [index for index in _span(fault, pace) if meant[index % len(requests)]]
     left = None if spec.first is None else max(0, spec.first - fault.marked)
     found = plan_faults(len(eligible), spec.percentage, seed=seed, first_n=left, before=fault.eligible)
     fault.eligible += len(eligible)
@@ -185,14 +188,3 @@ def _span(fault: Active, pace: Pace) -> range:
     if spec.during.lasts is not None:
         end = min(end, ceil((spec.during.at + spec.during.lasts - passed) * pace.rate - _ROUNDING))
     return range(start, max(start, end))
-
-
-def _meets(fault: Active, request: Request) -> bool:
-    """Whether the request's own headers are those that a fault asks for."""
-    match = fault.spec.match
-    if match is None or not match.headers:
-        return True
-    given: dict[str, list[str]] = {}
-    for name, value in request.headers:
-        given.setdefault(name.lower(), []).append(value)
-    return all(wanted.holds(given.get(name.lower(), [])) for name, wanted in match.headers.items())

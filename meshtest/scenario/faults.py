@@ -90,6 +90,10 @@ class PathMatch:
     exact: str = ""
     prefix: str = ""
 
+    def holds(self, path: str) -> bool:
+        """Whether a path, without its query, is meant."""
+        return path == self.exact if self.exact else path.startswith(self.prefix)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultMatch:

@@ -97,7 +97,8 @@ class Load:
             if self._plan.rate is None:
                 self._pump()
             else:
-                self._begin = time.perf_counter()
+                at = self._plan.start_at  # who comes late to it catches up: faults keep to this time, too
+                self._begin = time.perf_counter() if at is None else at - self._epoch
                 self._step = 1.0 / self._plan.rate
                 self._alarm = Alarm(self._tick)
                 self._tick()

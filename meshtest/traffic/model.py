@@ -303,6 +303,8 @@ class FaultWindow:
     """What `hits` are: requests, packets, queries, connections."""
     in_force: float = 0.0
     leaving: float = 0.0
+    chooses: bool = False
+    """Whether it rides on chosen requests, by the time at which each was to be sent, sent late or not."""
 
     def __post_init__(self) -> None:
         """A fault that comes and goes at once is never half there."""

@@ -107,3 +107,11 @@ def test_what_went_out_while_a_fault_came_or_went_has_no_phase(make: Any) -> Non
         for phase in ("before", "during", "after")
     }
     assert counted == {"before": 1, "during": 2, "after": 1}
+
+
+def test_faults_of_requests_go_by_the_intended_start(make: Any) -> None:
+    late = at(make, 1.9, sent_late=5.0)
+    for chooses, phase in ((True, "during"), (False, "after")):
+        spec = f"{{status: 200, where: {{phase: {phase}}}}}"
+        found = make.judge(spec, [late], make.window(injected=1.0, recovered=2.0, chooses=chooses))
+        assert found.verdict is PASS

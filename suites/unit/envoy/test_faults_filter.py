@@ -76,8 +76,11 @@ def test_two_marks_act_together(mesh: Pair) -> None:
         ({"targets": ("default/other", "default/callee")}, True),
         ({"targets": ("default/other",)}, False),
         ({"targets": ("default/calle",)}, False),
-        ({"source": "default/bob"}, True),
-        ({"source": "default/eve"}, False),
+        ({"sources": ("10.0.0.9", "127.0.0.1")}, True),
+        ({"sources": ("10.0.0.9",)}, False),
+        ({"sources": ("127.0.0.1=default/bob",)}, True),
+        ({"sources": ("127.0.0.1=default/eve",)}, False),
+        ({"sources": ("10.0.0.9=default/bob",)}, False),
         ({"method": "GET"}, True),
         ({"method": "POST"}, False),
         ({"path": "=/ratings/0"}, True),
@@ -99,9 +102,10 @@ def test_path_with_separators_of_the_mark_itself(mesh: Pair) -> None:
     assert send(mesh, FaultMark(id="f", path="=" + path, actions=("abort:418",)), path=path + "?q")[0] == 418
 
 
-def test_plaintext_caller_has_no_source(mesh: Pair) -> None:
-    mark = baggage_member(FaultMark(id="f", source="default/bob", actions=("abort:418",)))
-    assert mesh.get(port=mesh.inbound_port, baggage=mark)[0] == 200
+@pytest.mark.parametrize(("source", "status"), [("127.0.0.1", 418), ("127.0.0.1=default/bob", 200)])
+def test_plaintext_caller_has_an_address_but_no_identity(mesh: Pair, source: str, status: int) -> None:
+    mark = baggage_member(FaultMark(id="f", sources=(source,), actions=("abort:418",)))
+    assert mesh.get(port=mesh.inbound_port, baggage=mark)[0] == status
 
 
 def test_foreign_fault_headers_do_nothing_and_are_removed(mesh: Pair) -> None:

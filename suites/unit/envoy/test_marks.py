@@ -11,7 +11,9 @@ MARKS = st.builds(
     FaultMark,
     id=st.text("abcXYZ019-_.", min_size=1),
     targets=st.lists(KEYS, min_size=1, max_size=3).map(tuple),
-    source=st.one_of(st.just(""), KEYS),
+    sources=st.lists(
+        st.one_of(KEYS, st.builds("10.0.0.{}={}".format, st.integers(1, 9), KEYS)), max_size=2
+    ).map(tuple),
     attempts=st.lists(st.integers(1, 9), max_size=3).map(tuple),
     method=st.sampled_from(["", "GET", "POST"]),
     path=st.one_of(

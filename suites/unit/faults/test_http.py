@@ -7,7 +7,9 @@ import pytest
 
 from meshtest import faults
 from meshtest.errors import ScenarioError
-from meshtest.faults.http import marks, placement
+from meshtest.faults.http import Marked, mark, placement
+from meshtest.scenario.bounds import TextMatch
+from meshtest.traffic.model import Request
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel
@@ -27,22 +29,66 @@ if TYPE_CHECKING:
     ids=["default", "http", "grpc", "rounded", "seconds", "rate"],
 )
 def test_a_mark_says_what_happens(model: MeshModel, spec: FaultSpec, actions: tuple[str, ...]) -> None:
-    (mark,) = marks(spec, "f1", model)
-    assert (mark.id, mark.actions, mark.source) == ("f1", actions, "")
-    assert mark.targets == ("default/ratings-v1",) or "b/ratings-v1" in mark.targets
+    made = mark(spec, "f1", model)
+    assert (made.id, made.actions, made.sources) == ("f1", actions, ())
+    assert made.targets == ("default/ratings-v1",) or "b/ratings-v1" in made.targets
 
 
 def test_a_mark_says_which_requests_and_attempts(model: MeshModel) -> None:
     spec = faults.abort(to="reviews-v1", path_prefix="/a", method="GET", attempts=[1, 2])
-    (mark,) = marks(spec, "f1", model)
-    assert (mark.path, mark.method, mark.attempts) == ("^/a", "GET", (1, 2))
-    (exact,) = marks(faults.abort(to="reviews-v1", path="/a"), "f1", model)
-    assert exact.path == "=/a"
+    made = mark(spec, "f1", model)
+    assert (made.path, made.method, made.attempts) == ("^/a", "GET", (1, 2))
+    assert mark(faults.abort(to="reviews-v1", path="/a"), "f1", model).path == "=/a"
 
 
-def test_there_is_a_mark_per_caller(model: MeshModel) -> None:
-    found = marks(faults.abort(to="ratings", from_="reviews"), "f1", model)
-    assert [mark.source for mark in found] == ["default/sa-reviews-v1", "default/sa-reviews-v2"]
+def test_callers_are_told_apart_by_address_since_they_may_share_a_service_account(model: MeshModel) -> None:
+    spec = faults.abort(to="ratings", from_="reviews-v1")
+    (address,) = {pod.ip for pod in model.pods if pod.workload == "reviews-v1"}
+    assert mark(spec, "f1", model).sources == (address,)
+    behind = mark(spec, "f1", model, between="10.9.9.9").sources
+    assert behind == (address, "10.9.9.9=default/sa-reviews-v1")
+
+
+def test_an_unknown_caller_is_an_error(model: MeshModel) -> None:
+    with pytest.raises(ScenarioError, match=r"abort.from: no workload, service or pod 'nobody'"):
+        mark(faults.abort(to="ratings", from_="nobody"), "f1", model)
+
+
+RATINGS = "http://ratings:9080/ratings/0?x=1"
+
+
+@pytest.mark.parametrize(
+    ("where", "url", "caller", "meant"),
+    [
+        ({}, RATINGS, "default/reviews-v1-0", True),
+        ({"from_": "reviews-v1"}, RATINGS, "default/reviews-v1-0", True),
+        ({"from_": "reviews-v1"}, RATINGS, "default/reviews-v2-0", False),
+        ({"from_": "reviews-v1"}, "http://reviews:9080/", "default/reviews-v2-0", True),
+        ({"path": "/ratings/0"}, RATINGS, "default/reviews-v1-0", True),
+        ({"path": "/ratings"}, RATINGS, "default/reviews-v1-0", False),
+        ({"path_prefix": "/ratings"}, RATINGS, "default/reviews-v1-0", True),
+        ({"path": "/ratings"}, "http://reviews:9080/", "default/reviews-v1-0", True),
+        ({"method": "POST"}, RATINGS, "default/reviews-v1-0", False),
+        ({"method": "POST"}, "http://elsewhere.example/", "default/reviews-v1-0", True),
+    ],
+)  # fmt: skip
+def test_requests_that_surely_miss_it_are_not_counted_among_those_it_is_about(
+    model: MeshModel,
+    where: dict[str, Any],
+    url: str,
+    caller: str,
+    meant: bool,  # noqa: FBT001
+) -> None:
+    about = Marked(id="f1", spec=faults.abort(to="default/ratings-v1", **where), model=model)
+    assert about.may_meet(Request(url=url), caller) is meant
+
+
+def test_headers_that_a_request_lacks_it_lacks_everywhere(model: MeshModel) -> None:
+    spec = faults.abort(to="*", headers={"End-User": TextMatch(exact="jason")})
+    about = Marked(id="f1", spec=spec, model=model)
+    request = Request(url=RATINGS, headers=(("end-user", "jason"),))
+    assert about.may_meet(request, "default/reviews-v1-0")
+    assert not about.may_meet(Request(url=RATINGS), "default/reviews-v1-0")
 
 
 def test_the_placement_names_the_callees(model: MeshModel) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from meshtest import faults
 from meshtest.errors import ScenarioError
-from meshtest.faults.places import callees, callers
+from meshtest.faults.places import callees, service_called
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel
@@ -57,14 +57,18 @@ def test_a_place_that_can_hold_no_fault_is_an_error_with_its_line(
     assert str(caught.value).startswith(f"{__file__}:")
 
 
-def test_callers_are_identities(model: MeshModel) -> None:
-    assert callers(faults.abort(to="ratings", from_="reviews"), model) == (
-        "default/sa-reviews-v1",
-        "default/sa-reviews-v2",
-    )
-    assert callers(faults.abort(to="ratings"), model) == ()
-
-
-def test_an_unknown_caller_is_an_error(model: MeshModel) -> None:
-    with pytest.raises(ScenarioError, match=r"abort.from: no workload, service or pod 'nobody'"):
-        callers(faults.abort(to="ratings", from_="nobody"), model)
+@pytest.mark.parametrize(
+    ("host", "namespace", "key"),
+    [
+        ("ratings", "default", "default/ratings"),
+        ("ratings", "b", "b/ratings"),
+        ("ratings.b", "default", "b/ratings"),
+        ("ratings.b.svc", "default", "b/ratings"),
+        ("ratings.b.svc.cluster.local", "default", "b/ratings"),
+        ("reviews", "b", None),
+        ("elsewhere.example", "default", None),
+    ],
+)
+def test_a_host_means_a_service(model: MeshModel, host: str, namespace: str, key: str | None) -> None:
+    found = service_called(host, namespace, model)
+    assert (found.key if found else None) == key
