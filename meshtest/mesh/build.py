@@ -19,7 +19,7 @@ from meshtest.mesh.fields import fields_of
 from meshtest.mesh.gateway_api import check_classes
 from meshtest.mesh.gateways import usual_gateways
 from meshtest.mesh.injection import interception
-from meshtest.mesh.kinds import sort
+from meshtest.mesh.kinds import RBAC, group_of, sort
 from meshtest.mesh.machines import external_places
 from meshtest.mesh.manifests import unique
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, MeshModel
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from meshtest.mesh.topology import Node
 
 
+_KEPT_FROM_ISTIOD = frozenset(("Namespace", "Node", "Endpoints"))
+"""Kinds that it is told of otherwise; who may do what it asks about, and is answered."""
 __all__ = ["BuildOptions", "build_model", "engine_proxies", "locate"]
 
 
@@ -224,6 +226,6 @@ def _objects(
             found.append(objects.secret_object(manifest))
         elif kind == "EndpointSlice":
             found.append(check_slice(manifest))
-        elif kind not in {"Namespace", "Node", "Endpoints"}:
+        elif kind not in _KEPT_FROM_ISTIOD and group_of(manifest.ref.api_version) != RBAC:
             found.append(manifest.body)
     return found

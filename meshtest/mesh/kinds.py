@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NETWORKING, SECURITY = "networking.istio.io", "security.istio.io"
 EXTENSIONS, TELEMETRY = "extensions.istio.io", "telemetry.istio.io"
+RBAC = "rbac.authorization.k8s.io"
 GATEWAY_API, GATEWAY_API_X = "gateway.networking.k8s.io", "gateway.networking.x-k8s.io"
 
 
@@ -75,11 +76,13 @@ _ACTED_ON: tuple[tuple[str, str, str], ...] = (
     (GATEWAY_API, "v1 v1alpha3", "BackendTLSPolicy"),
     (GATEWAY_API_X, "v1alpha1", "XBackendTrafficPolicy"),
     ("networking.k8s.io", "v1", "Ingress"),
+    (RBAC, "v1", "Role RoleBinding"),
 )
 _ACTED_ON_IN_NO_NAMESPACE: tuple[tuple[str, str, str], ...] = (
     ("", "v1", "Namespace Node"),
     (GATEWAY_API, "v1 v1beta1", "GatewayClass"),
     ("networking.k8s.io", "v1", "IngressClass"),
+    (RBAC, "v1", "ClusterRole ClusterRoleBinding"),
 )
 _PASSED_OVER: tuple[tuple[str, str], ...] = (
     ("", "PersistentVolumeClaim LimitRange ResourceQuota Event PodTemplate"),
@@ -88,7 +91,6 @@ _PASSED_OVER: tuple[tuple[str, str], ...] = (
     ("keda.sh", "ScaledObject ScaledJob TriggerAuthentication"),
     ("policy", "PodDisruptionBudget"),
     ("batch", "Job CronJob"),
-    ("rbac.authorization.k8s.io", "Role RoleBinding"),
     ("coordination.k8s.io", "Lease"),
     ("monitoring.coreos.com", "ServiceMonitor PodMonitor PrometheusRule Probe"),
     ("cert-manager.io", "Certificate CertificateRequest Issuer"),
@@ -100,7 +102,6 @@ _PASSED_OVER_IN_NO_NAMESPACE: tuple[tuple[str, str], ...] = (
     ("storage.k8s.io", "StorageClass CSIDriver"),
     ("scheduling.k8s.io", "PriorityClass"),
     ("node.k8s.io", "RuntimeClass"),
-    ("rbac.authorization.k8s.io", "ClusterRole ClusterRoleBinding"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apiregistration.k8s.io", "APIService"),
     ("cert-manager.io", "ClusterIssuer"),

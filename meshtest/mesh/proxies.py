@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.model import PodKind
+from meshtest.mesh.rbac import readers_of_secrets
+
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel, Pod
 
 
 def engine_proxies(model: MeshModel) -> list[dict[str, Any]]:
     """Every pod with an Envoy; the node's metadata is added by who makes its bootstrap."""
-    return [_proxy(pod) for pod in model.pods if pod.has_envoy]
+    proxies = [pod for pod in model.pods if pod.has_envoy]
+    accounts = {(pod.namespace, pod.service_account) for pod in proxies}
+    readers = readers_of_secrets(model.manifests, accounts)
+    return [_proxy(pod, (pod.namespace, pod.service_account) in readers) for pod in proxies]
 
 
-def _proxy(pod: Pod) -> dict[str, Any]:
+def _proxy(pod: Pod, reads_secrets: bool) -> dict[str, Any]:  # noqa: FBT001 - one of many fields
     return {
         "id": pod.node_id,
         "ip": pod.ip,
@@ -21,6 +27,7 @@ def _proxy(pod: Pod) -> dict[str, Any]:
         "labels": dict(pod.labels),
         "annotations": dict(pod.annotations),
         "serviceAccount": pod.service_account,
+        "readsSecrets": reads_secrets or pod.kind is PodKind.GATEWAY,
         "cluster": f"{pod.workload}.{pod.namespace}",
         "workload": pod.workload,
         "locality": pod.locality,

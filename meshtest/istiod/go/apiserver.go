@@ -28,6 +28,7 @@ import (
 	"istio.io/istio/pkg/kube"
 	"istio.io/istio/pkg/kube/informerfactory"
 	"istio.io/istio/pkg/kube/kubetypes"
+	"istio.io/istio/pkg/util/sets"
 )
 
 // kubernetesMinor is the Kubernetes release that istiod believes it runs on.
@@ -47,6 +48,7 @@ type apiServer struct {
 	informers informerfactory.InformerFactory
 	watcher   kubetypes.CrdWatcher
 	filter    kubetypes.DynamicObjectFilter
+	readers   sets.String // service accounts that may read the secrets of their namespace
 }
 
 var _ kube.Client = &apiServer{}
@@ -60,7 +62,7 @@ func newAPIServer() *apiServer {
 		metadata:  metadatafake.NewSimpleMetadataClient(kube.FakeIstioScheme),
 		informers: promptFactory{informerfactory.NewSharedInformerFactory()},
 	}
-	server.kube.PrependReactor("create", "subjectaccessreviews", mayReadOwnSecrets)
+	server.kube.PrependReactor("create", "subjectaccessreviews", server.mayReadSecrets)
 	definitions := server.metadata.Resource(gvr.CustomResourceDefinition).(metadatafake.MetadataClient)
 	for _, resource := range customResources() {
 		_, err := definitions.CreateFake(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{

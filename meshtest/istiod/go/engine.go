@@ -175,6 +175,7 @@ func (e *engine) apply(planned *plan) error {
 			p.fresh = true
 		}
 	}
+	e.world.permit(planned.proxies)
 	if err := e.hand(planned.unset, e.world.unset); err != nil {
 		return err
 	}

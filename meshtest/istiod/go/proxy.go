@@ -29,6 +29,7 @@ type proxySpec struct {
 	Labels         map[string]string `json:"labels"`
 	Annotations    map[string]string `json:"annotations"`
 	ServiceAccount string            `json:"serviceAccount"`
+	ReadsSecrets   bool              `json:"readsSecrets"`
 	Cluster        string            `json:"cluster"`
 	Locality       string            `json:"locality"`
 	Metadata       json.RawMessage   `json:"metadata"`
@@ -42,7 +43,8 @@ type proxy struct {
 	state resources
 	fresh bool // never generated for
 
-	configured *meshconfig.ProxyConfig
+	configured   *meshconfig.ProxyConfig
+	readsSecrets bool
 }
 
 // newProxy does what istiod does with the node of a first discovery request.
@@ -70,7 +72,9 @@ func newProxy(spec json.RawMessage) (*proxy, error) {
 	}
 	node.WatchedResources = map[string]*model.WatchedResource{}
 	node.DiscoverIPMode()
-	return &proxy{spec: spec, id: told.ID, node: node, state: newResources(), fresh: true}, nil
+	return &proxy{
+		spec: spec, id: told.ID, node: node, state: newResources(), fresh: true, readsSecrets: told.ReadsSecrets,
+	}, nil
 }
 
 // metadataOf reads the node metadata; what the client leaves out comes from the rest of the proxy's description.

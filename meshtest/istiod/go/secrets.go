@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"strings"
+	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	proxyprotocol "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
@@ -14,6 +14,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"istio.io/istio/pilot/pkg/model/credentials"
+	"istio.io/istio/pkg/util/sets"
 )
 
 // credentialURIs begin the names of secrets that istiod serves itself; all others are the agent's.
@@ -75,11 +76,24 @@ func tlsOf(socket *core.TransportSocket) (*tls.CommonTlsContext, error) {
 	return nil, nil
 }
 
-// mayReadOwnSecrets answers istiod's question whether a service account may read the secrets of a namespace: of its own,
-// as the Role that Istio's charts give to gateways says.
-func mayReadOwnSecrets(action clienttesting.Action) (bool, runtime.Object, error) {
+// mayReadSecrets answers istiod's question whether a service account may list the secrets of a namespace.
+func (s *apiServer) mayReadSecrets(action clienttesting.Action) (bool, runtime.Object, error) {
 	review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
-	anyOf := serviceaccount.MakeUsername(review.Spec.ResourceAttributes.Namespace, "")
-	review.Status.Allowed = strings.HasPrefix(review.Spec.User, anyOf)
+	review.Status.Allowed = s.readers.Contains(review.Spec.User)
 	return true, review, nil
+}
+
+// permit has other service accounts read secrets from now on, and istiod forget what it was answered: it remembers that for
+// five minutes at most (pilot/pkg/credentials/kube, cacheTTL).
+func (w *world) permit(proxies map[string]*proxy) {
+	readers := sets.New[string]()
+	for _, p := range proxies {
+		if p.readsSecrets {
+			readers.Insert(serviceaccount.MakeUsername(p.node.VerifiedIdentity.Namespace, p.node.VerifiedIdentity.ServiceAccount))
+		}
+	}
+	if before := w.client.readers; before != nil && !readers.Equals(before) {
+		time.Sleep(6 * time.Minute)
+	}
+	w.client.readers = readers
 }

@@ -19,6 +19,7 @@ PROXY = {
     "namespace": "edge",
     "labels": {"istio": "edge"},
     "serviceAccount": "edge",
+    "readsSecrets": True,
     "cluster": "edge.edge",
     "metadata": {},
     "locality": "",

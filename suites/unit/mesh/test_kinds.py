@@ -19,6 +19,7 @@ OBJECT = "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"
         ("networking.istio.io/v1", "Gateway"),
         ("gateway.networking.k8s.io/v1", "Gateway"),
         ("apps/v1", "DaemonSet"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     ],
 )
 def test_kinds_of_a_mesh_are_acted_on(version: str, kind: str) -> None:
@@ -30,7 +31,6 @@ def test_kinds_of_a_mesh_are_acted_on(version: str, kind: str) -> None:
     [
         ("autoscaling/v2", "HorizontalPodAutoscaler"),
         ("policy/v1", "PodDisruptionBudget"),
-        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
         ("monitoring.coreos.com/v1", "ServiceMonitor"),
         ("batch/v1", "CronJob"),
