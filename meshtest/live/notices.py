@@ -113,11 +113,15 @@ def unserved(told: Mapping[str, Mapping[str, str]], model: MeshModel) -> Iterato
 def _notice(pod: Pod, name: str, said: str, model: MeshModel) -> Notice:
     kind, namespace, own = _object(pod, name)
     manifest = _manifest(model, kind, namespace, own)
-    why = f"its Envoy refused it: {said}" if said else "it is not there, or not for it to have"
+    why = (
+        f"the Envoy of {pod.key} refused it: {said}"
+        if said
+        else f"{pod.key} asks for it, and it is not there, or not for that pod to have"
+    )
     return Notice(
         level="warning",
         code="credential",
-        message=f"{pod.key} has no {kind} {namespace}/{own}: {why}; handshakes that need it fail",
+        message=f"{why}; handshakes that need it fail",
         object=f"{kind} {namespace}/{own}",
         location=manifest.location if manifest else None,
     )

@@ -100,7 +100,7 @@ def _asks_for(manifest: Manifest, name: str, namespace: str) -> bool:
     if manifest.ref.kind != "Gateway" or not manifest.ref.api_version.startswith(GROUP):
         return False
     selector = fields_of(manifest).mapping("spec").texts("selector")
-    return "istio" in selector and matches(selector, _labels(name))
+    return bool(selector) and matches(selector, _labels(name))
 
 
 def _ports(asking: Iterable[Manifest]) -> dict[int, str]:

@@ -41,6 +41,5 @@ def test_each_is_told_as_the_object_that_it_comes_from(name: str, kind: str, lin
 def test_the_reason_of_envoy_is_told() -> None:
     (notice,) = unserved({NODE: {"kubernetes://shop": "no start line"}}, MODEL)
     assert notice.message == (
-        "istio-system/istio-ingressgateway-0 has no Secret istio-system/shop: its Envoy refused it: no start line; "
-        "handshakes that need it fail"
+        "the Envoy of istio-system/istio-ingressgateway-0 refused it: no start line; handshakes that need it fail"
     )

@@ -190,6 +190,11 @@ def test_the_usual_gateway_runs_where_one_names_its_service(build: Build, host: 
     assert [pod.name for pod in build(BY_HAND.replace("HOST", host)).pods] == pods
 
 
+def test_the_usual_gateway_may_be_selected_by_its_app(build: Build) -> None:
+    text = GATEWAY.replace("istio: SELECTED", "app: istio-ingressgateway")
+    assert [pod.name for pod in build(text).pods] == ["istio-ingressgateway-0"]
+
+
 SERVERS = """
 apiVersion: networking.istio.io/v1
 kind: Gateway
