@@ -59,7 +59,7 @@ def judge(specs: Sequence[FaultSpec], model: MeshModel, capabilities: Collection
         needed, instead = NEEDS.get(spec.kind, (None, ""))
         if needed is not None and needed not in capabilities:
             raise ScenarioError(
-                f"{spec.kind} needs {needed.value}, which this runtime cannot do here",
+                f"needs {needed.value}, which this runtime cannot do on this machine",
                 location=spec.location, key=spec.kind, expected=instead,
             )  # fmt: skip
         if spec.kind in CHECKS:

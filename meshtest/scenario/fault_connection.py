@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from meshtest.scenario.fault_identity import flag
 from meshtest.scenario.fields import Key, Shape, any_of, key, record, shown, unknown
 from meshtest.scenario.scalars import duration, integer
 
@@ -170,6 +171,6 @@ CONNECTION_FAULTS: Mapping[str, Shape[Any]] = {
     "limitData": record(
         LimitData, {"bytes": key("bytes", integer(least=0, what="bytes"), required=True), **_EVERY}
     ),
-    "down": record(Down, {}, empty=True),
+    "down": flag(Down()),
 }
 """The kinds of connection faults, in the words of a scenario."""

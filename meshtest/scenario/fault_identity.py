@@ -139,6 +139,9 @@ def flag(made: Any) -> Shape[Any]:
 
     def read(value: Any, spot: Spot) -> Any:
         if value is not True and value != {}:
+            if isinstance(value, dict) and value:
+                name = str(next(iter(value)))
+                raise spot.key(name).error(f"unknown key {name!r}", expected="true, and nothing more")
             raise spot.error(f"{shown(value)} stands where true must", expected="true")
         return made
 

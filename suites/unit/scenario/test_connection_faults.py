@@ -26,6 +26,7 @@ from meshtest.scenario.fault_connection import Stream
         ),
         ("limitData: {bytes: 1024}", toxics.LimitData(bytes=1024)),
         ("down: {}", toxics.Down()),
+        ("down: true", toxics.Down()),
     ],
     ids=lambda value: value.partition(":")[0] if isinstance(value, str) else "",
 )
