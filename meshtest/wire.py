@@ -125,6 +125,8 @@ class Channel:
         self._closed = False
         self.silent = ""
         """Why the peer answers nobody at present; whoever asks is told at once instead of waiting."""
+        self.cause: RuntimeFailure | None = None
+        """What the peer ended of, where that is known: said in place of its end."""
         self._thread = threading.Thread(target=self._pump, name=f"meshtest-{name}", daemon=True)
         self._thread.start()
 
@@ -139,7 +141,7 @@ class Channel:
         ticket = next(self._ids)
         with self._lock:
             if self._closed:
-                raise RuntimeFailure(f"{self.name} has ended")
+                raise self.cause or RuntimeFailure(f"{self.name} has ended")
             self._waiting[ticket] = queue.SimpleQueue()
             try:
                 self._writer.write(encode({"id": ticket, "op": op, **fields}, payload))
@@ -157,7 +159,7 @@ class Channel:
         finally:
             self._waiting.pop(ticket, None)
         if frame is None:
-            raise RuntimeFailure(f"{self.name} ended before it answered")
+            raise self.cause or RuntimeFailure(f"{self.name} ended before it answered")
         error = frame.header.get("error")
         if error:
             raise RemoteError(self.name, error)
@@ -181,7 +183,7 @@ class Channel:
             pass  # closed under the reader: the same as the end
         with self._lock:
             self._closed = True
-            for waiting in self._waiting.values():
+            for waiting in list(self._waiting.values()):  # whoever gave up takes its own away meanwhile
                 waiting.put(None)
 
 

@@ -47,6 +47,8 @@ class Context:
     directory: str
     pod: str
     gateway: bool = False
+    native: bool = False
+    """Whether its Envoy is Istio's own build, from which nothing is taken."""
     generation: int = 0
     """Raised to make an Envoy open every connection anew: it changes nothing else."""
     limits: Limits | None = None
@@ -120,15 +122,16 @@ def _listener(raw: bytes, context: Context) -> bytes:
     side = "gateway" if context.gateway else "inbound" if inbound else "outbound"
     evidence = context.evidence(side)
     listener.access_log.append(evidence.refused)
-    _keep_known(listener.listener_filters)
-    faults = context.faults() if side == "inbound" else []
+    if not context.native:
+        _keep_known(listener.listener_filters)
     files = names_files(raw)
     for chain in _chains(listener):
         if files:
             do_not_wait(chain.transport_socket)
-        _keep_known(chain.filters)
+        if not context.native:
+            _keep_known(chain.filters)
         for network_filter in chain.filters:
-            _network_filter(network_filter, evidence, faults)
+            _network_filter(network_filter, context, side)
         if context.generation and side != "outbound":
             _stamp(chain.metadata, context.generation)
     if context.limits and side != "outbound":
@@ -142,29 +145,26 @@ def _chains(listener: listener_pb2.Listener) -> Iterator[listener_pb2.FilterChai
         yield listener.default_filter_chain
 
 
-def _network_filter(
-    network_filter: listener_pb2.Filter, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]
-) -> None:
+def _network_filter(network_filter: listener_pb2.Filter, context: Context, side: str) -> None:
     config = network_filter.typed_config
     if config.Is(hcm_pb2.HttpConnectionManager.DESCRIPTOR):
         manager = hcm_pb2.HttpConnectionManager.FromString(config.value)
-        _http(manager, evidence, faults)
+        _http(manager, context, side)
         config.value = manager.SerializeToString(deterministic=True)
     elif config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
         proxy = tcp_proxy_pb2.TcpProxy.FromString(config.value)
-        proxy.access_log.append(evidence.tcp)
+        proxy.access_log.append(context.evidence(side).tcp)
         config.value = proxy.SerializeToString(deterministic=True)
 
 
-def _http(
-    manager: hcm_pb2.HttpConnectionManager, evidence: Evidence, faults: list[hcm_pb2.HttpFilter]
-) -> None:
-    manager.access_log.append(evidence.http)
-    alpn.replace(manager.http_filters)
-    _keep_known(manager.http_filters)
-    if faults:
+def _http(manager: hcm_pb2.HttpConnectionManager, context: Context, side: str) -> None:
+    manager.access_log.append(context.evidence(side).http)
+    if not context.native:
+        alpn.replace(manager.http_filters)
+        _keep_known(manager.http_filters)
+    if side == "inbound":
         router = manager.http_filters.pop()
-        manager.http_filters.extend((*faults, router))
+        manager.http_filters.extend((*context.faults(), router))
 
 
 def _cluster(raw: bytes, context: Context) -> bytes:
@@ -180,7 +180,8 @@ def _cluster(raw: bytes, context: Context) -> bytes:
             *(one.transport_socket for one in cluster.transport_socket_matches),
         ):
             do_not_wait(socket)
-    _keep_known(cluster.filters)
+    if not context.native:
+        _keep_known(cluster.filters)
     if cluster.type == cluster_pb2.Cluster.EDS:
         # Else an ejection takes effect a second late when endpoints have changed just before, as faults change them.
         cluster.common_lb_config.update_merge_window.SetInParent()

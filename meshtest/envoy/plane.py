@@ -94,7 +94,13 @@ class ControlPlane(FaultOperations):
         node, identity = str(told["id"]), str(told["identity"])
         if node not in self._envoys:
             gateway = told.get("kind") == "gateway"
-            context = decorate.Context(self.directory, told["pod"], gateway=gateway, resolver=self._resolver)
+            context = decorate.Context(
+                self.directory,
+                told["pod"],
+                gateway=gateway,
+                native=bool(told.get("native")),
+                resolver=self._resolver,
+            )
             marks = Path(script_path(self.directory, context.pod))
             marks.write_text(script(context.pod, told["workload"]), encoding="utf-8")
             self.proxies.by_id[node] = Proxy(context, told["workload"])

@@ -45,10 +45,17 @@ class Applications:
     """Programs that run instead of stand-ins: workload -> argv."""
     images: Mapping[str, ImageSpec] = field(default_factory=dict)
     """Container images that run instead of stand-ins: workload or `*` -> image (docker runtime)."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Images whose Envoy runs instead of meshtest's: workload or `*` -> image (docker runtime)."""
     key_set: Callable[[], str] = str
     """Makes the JWKS that stand-ins serve which play a server of keys."""
     external: Externals = field(default_factory=lambda: Externals({}))
     """Hosts outside the mesh."""
+
+    @property
+    def switches(self) -> Mapping[str, str]:
+        """Of istiod: where every Envoy is Istio's own, they exchange metadata as in a cluster; stock Envoy cannot."""
+        return {"PILOT_ENABLE_METADATA_EXCHANGE": "true"} if EVERY in self.proxies else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +121,7 @@ def pod_plan(
         interception=_interception(pod),
         readiness_ports=_readiness_ports(application, image, ports),
         env=_environment(pod),
+        proxy_image=pod.proxy_image,
     )
 
 
@@ -173,10 +181,15 @@ def _readiness_ports(
 def check_names(model: MeshModel, applications: Applications) -> None:
     """Raise ScenarioError where `calls` or `commands` name a workload that is not in the mesh."""
     known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
-    named = {"calls": applications.calls, "commands": applications.commands, "images": applications.images}
+    named = {
+        "calls": applications.calls,
+        "commands": applications.commands,
+        "images": applications.images,
+        "proxies": applications.proxies,
+    }
     for key, table in named.items():
         for name in table:
-            if name == EVERY and key == "images":
+            if name == EVERY and key in {"images", "proxies"}:
                 continue
             plain = name.rpartition("/")[2]
             if plain not in known:

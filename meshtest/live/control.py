@@ -267,6 +267,7 @@ def _envoys(model: MeshModel) -> list[dict[str, Any]]:
             "workload": pod.workload_key,
             "identity": pod.identity,
             "kind": pod.kind.value,
+            "native": bool(pod.proxy_image),
             "files": proxy_files(model, pod),
         }
         for pod in model.pods

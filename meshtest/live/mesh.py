@@ -6,6 +6,7 @@ manifests ─► model ─► istiod's answers ─► sidecars       request(), 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 import time
@@ -30,6 +31,7 @@ from meshtest.live.assembly import (
 from meshtest.live.changing import Changes
 from meshtest.live.control import ControlPlane, Pushed, SharedDisk
 from meshtest.live.decisions import told
+from meshtest.live.envoys import versions
 from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.notices import Notice, analysis
@@ -127,6 +129,7 @@ class Mesh:
         commands: Mapping[str, Sequence[str]] | None = None,
         calls: Mapping[str, Sequence[str]] | None = None,
         images: Mapping[str, ImageSpec | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
         external: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
@@ -140,6 +143,7 @@ class Mesh:
             calls: workload or service -> what its stand-in calls for each request.
             images: workload or `*` -> container image that runs instead of the stand-in service, or `manifest` for
                 the one that its manifest names (docker runtime).
+            proxies: workload or `*` -> image of Istio's proxy, whose Envoy runs instead of meshtest's (docker runtime).
             external: hosts outside the mesh, by name, in the words of `external:` of scenarios: `[80/HTTP, 443/HTTPS]`,
                 or a mapping with `ports`, `names`, `addresses`, `tls`, `files`, `secrets`.
             options: further fields of MeshOptions (`seed`, `engine_env`, `allow_unsupported`, `timeouts`).
@@ -151,6 +155,7 @@ class Mesh:
                 calls=calls or {},
                 commands=commands or {},
                 images=image_specs(images),
+                proxies=proxies or {},
                 external=Externals(external_hosts(external)),
             ),
             **options,
@@ -183,7 +188,8 @@ class Mesh:
         from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - only where no engine is given
         from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
 
-        engine = Engine.start(find_or_build(_say), env=self.options.engine_env)
+        switches = {**self.options.applications.switches, **self.options.engine_env}
+        engine = Engine.start(find_or_build(_say), env=switches)
         self._stack.callback(engine.close)
         return engine
 
@@ -192,7 +198,8 @@ class Mesh:
         from meshtest.runtime.base import Capability, Reserving  # noqa: PLC0415 - as above
 
         chosen = choose(self.options.runtime)
-        if self.options.applications.images and Capability.IMAGES not in chosen.capabilities():
+        asked = self.options.applications
+        if (asked.images or asked.proxies) and Capability.IMAGES not in chosen.capabilities():
             raise Unsupported(f"the {chosen.name} runtime runs no images: use --mesh-runtime=docker")
         self.runtime, self._runtime = chosen.name, chosen
         if isinstance(chosen, Reserving):
@@ -305,6 +312,7 @@ class Mesh:
             allow_unsupported=self.options.allow_unsupported,
             pod_network=self._pod_network,
             external=external.hosts,
+            proxies=self.options.applications.proxies,
         )
         made = self._deployments.of(manifests)
         return build_model(manifests, made=made, previous=previous, options=options)
@@ -554,6 +562,11 @@ class Mesh:
         return self._sandbox.control_plane.call(
             "admin", timeout=timeout, proxy=found.node_id, path=path
         ).payload.decode()
+
+    @functools.cached_property
+    def envoy(self) -> str:
+        """Which Envoys run in it, as they say themselves."""
+        return versions(self._model.pods, lambda pod: self.admin(pod, "/server_info"))
 
     def close(self) -> None:
         """End every process of the mesh; idempotent."""

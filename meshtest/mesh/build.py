@@ -61,6 +61,8 @@ class BuildOptions:
     """Hosts outside the mesh, by name."""
     not_ready: Collection[str] = ()
     """Pods that fail their readiness probe, as `namespace/name`."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Workload, `namespace/workload` or `*` -> the image whose Envoy its pods have."""
 
 
 def build_model(
@@ -90,7 +92,10 @@ def build_model(
         added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.root_namespace)
         drafts |= _drafts(added, around)
         acted_on += added
-    pods = _addressed(drafts, previous, options.pod_network)
+    pods = [
+        replace(pod, proxy_image=_proxy_image(pod, options.proxies))
+        for pod in _addressed(drafts, previous, options.pod_network)
+    ]
     services = services_of(acted_on, previous)
     slices = _slices(acted_on, services, pods, nodes)
     external, entries = external_places(options.external, acted_on, previous, pod_network=options.pod_network)
@@ -158,6 +163,11 @@ def _addressed(
     before = {pod.key: pod.ip for pod in previous.pods} if previous else {}
     given = addresses.assign(drafts, pod_network, before=before)
     return [replace(pod, ip=given[key]) for key, (pod, _) in drafts.items()]
+
+
+def _proxy_image(pod: Pod, proxies: Mapping[str, str]) -> str:
+    keys = (pod.workload_key, pod.workload, "*") if pod.has_envoy else ()
+    return next((proxies[key] for key in keys if key in proxies), "")
 
 
 def _check_annotations(pod: Pod, manifest: Manifest) -> None:

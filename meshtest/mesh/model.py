@@ -118,6 +118,8 @@ class Pod:
     mounts: tuple[Mount, ...] = ()
     """What its proxy finds on its disk."""
     application_mounts: tuple[Mount, ...] = ()
+    proxy_image: str = ""
+    """The container image whose Envoy it has; empty: the runtime's own Envoy."""
 
     @property
     def key(self) -> str:

@@ -199,6 +199,8 @@ class Result(TypedDict, total=False):
     """The text of the failure as pytest shows it."""
     seed: int
     runtime: str
+    envoy: str
+    """Which Envoys it ran on, as they say themselves."""
     start: float
     duration: float
     timings: dict[str, float]

@@ -35,7 +35,8 @@ def complete(found: Mapping[str, Any]) -> Result:
         "format": FORMAT, "kind": "scenario", "verdict": "unknown", "reason": "", "failure": "",
         "id": identity, "name": identity.rpartition("::")[2],
         "file": identity.partition("::")[0] if "::" in identity else "",
-        "line": 0, "description": "", "labels": {}, "seed": 0, "runtime": "", "start": 0.0, "duration": 0.0,
+        "line": 0, "description": "", "labels": {}, "seed": 0, "runtime": "", "envoy": "",
+        "start": 0.0, "duration": 0.0,
         "timings": {}, "steps": [], "checks": [], "faults": [], "changes": [], "policies": [], "messages": [],
         "exchanges": {"total": 0, "kept": 0, "left_out": 0}, "decisions": [], "earlier": [],
     }  # fmt: skip

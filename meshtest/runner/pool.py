@@ -72,7 +72,7 @@ class Recorded:
         """The journal's entry, without the outcome, which pytest knows."""
         from meshtest.runner.result import test_entry  # noqa: PLC0415 - only where a Python test used a mesh
 
-        return test_entry(nodeid, line, self.mesh.history, self.mesh.runtime)
+        return test_entry(nodeid, line, self.mesh.history, self.mesh.runtime, self.mesh.envoy)
 
 
 class MeshPool:
@@ -166,6 +166,7 @@ class MeshPool:
             calls=scenario.calls,
             commands=scenario.commands,
             images=scenario.images,
+            proxies=scenario.proxies,
             external=Externals(scenario.external),
         )
         return self._mesh(paths_of(scenario), applications, runtime, {})
@@ -179,6 +180,7 @@ class MeshPool:
         calls: Mapping[str, Sequence[str]] | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
         images: Mapping[str, ImageSpec | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
         external: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Mesh:
@@ -192,6 +194,7 @@ class MeshPool:
             calls=calls or {},
             commands=commands or {},
             images=image_specs(images),
+            proxies=proxies or {},
             external=Externals(external_hosts(external)),
         )
         mesh = self._mesh(paths, applications, runtime, options)
@@ -210,6 +213,7 @@ class MeshPool:
                 _plain(applications.calls),
                 _plain(applications.commands),
                 applications.images,
+                dict(applications.proxies),
                 applications.external.hosts,
                 options,
             ],
@@ -229,7 +233,8 @@ class MeshPool:
             allow_unsupported=self.options.allow_unsupported,
             **options,
         )
-        with self._engine_of(topology, options.get("engine_env") or {}) as engine:
+        switches = {**applications.switches, **(options.get("engine_env") or {})}
+        with self._engine_of(topology, switches) as engine:
             self._meshes[topology] = Mesh(self.manifests(paths), chosen, engine)
         return self._meshes[topology]
 
@@ -287,7 +292,7 @@ def _beside(folder: Path, root: Path, path: Path) -> Path:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    known = ("calls", "commands", "images", "external", "mesh_config", "engine_env")
+    known = ("calls", "commands", "images", "proxies", "external", "mesh_config", "engine_env")
     for name in options:
         if name not in known:
             raise ScenarioError(

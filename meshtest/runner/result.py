@@ -39,6 +39,8 @@ class ScenarioResult:
     steps: tuple[Step, ...]
     notices: tuple[Notice, ...] = ()
     runtime: str = ""
+    envoy: str = ""
+    """Which Envoys it ran on."""
 
     @property
     def verdict(self) -> Verdict:
@@ -67,6 +69,7 @@ class ScenarioResult:
                 failure="" if verdict is Verdict.PASS else render(checks, scenario, self.history),
                 seed=self.history.seed,
                 runtime=self.runtime,
+                envoy=self.envoy,
                 start=self.steps[0].start,
                 duration=self.steps[-1].stop - self.steps[0].start,
                 timings={step.name: step.stop - step.start for step in self.steps},
@@ -125,7 +128,7 @@ def nothing_sent(nodeid: str, line: int) -> dict[str, Any]:
     return dict(result(kind="test", id=nodeid, line=line + 1, verdict="unknown"))
 
 
-def test_entry(nodeid: str, line: int, history: History, runtime: str) -> dict[str, Any]:
+def test_entry(nodeid: str, line: int, history: History, runtime: str, envoy: str) -> dict[str, Any]:
     """The journal's entry of a Python test that used a mesh; its outcome is pytest's to say."""
     kept = pack(history.exchanges)
     return dict(
@@ -136,6 +139,7 @@ def test_entry(nodeid: str, line: int, history: History, runtime: str) -> dict[s
             verdict="unknown",
             seed=history.seed,
             runtime=runtime,
+            envoy=envoy,
             start=min((exchange.started for exchange in history.exchanges), default=0.0),
             faults=[fault(window) for window in history.faults],
             changes=[change(made) for made in history.changes],

@@ -106,6 +106,7 @@ class _Run:
             steps=tuple(self.steps),
             notices=(*pushed.notices, *self._analysis(mesh)),
             runtime=mesh.runtime,
+            envoy=mesh.envoy,
         )
 
     def _analysis(self, mesh: Mesh) -> tuple[Notice, ...]:

@@ -105,6 +105,8 @@ class PodPlan:
     env: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Extra lines of /etc/hosts: name -> address."""
+    proxy_image: str = ""
+    """The image whose Envoy runs (Capability.IMAGES); empty: the runtime's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

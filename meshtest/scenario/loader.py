@@ -49,6 +49,9 @@ SPEC: dict[str, Key] = {
     ),
     "commands": key("commands", mapping_of(ARGV, what="workloads and their commands")),
     "images": key("images", IMAGES),
+    "proxies": key(
+        "proxies", mapping_of(text("an image of Istio's proxy"), what="workloads and their proxies")
+    ),
     "external": key("external", EXTERNAL),
     "traffic": key("traffic", list_of(TRAFFIC), required=True),
     "faults": key("faults", list_of(FAULT, one=False, empty=True)),

@@ -1,6 +1,6 @@
 """What a scenario is, once it is read: plain values, nothing resolved against a mesh yet.
 
-Scenario ── manifests, policies, mesh_config, calls, commands, images, external   the mesh under test
+Scenario ── manifests, policies, mesh_config, calls, commands, images, proxies, external   the mesh under test
          ── traffic                                               what is sent
          ── faults                                                what goes wrong meanwhile
          ── changes                                               what is applied and deleted meanwhile
@@ -57,6 +57,8 @@ class Scenario:
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`namespace/workload` -> the command that runs in place of the stand-in."""
     images: Mapping[str, ImageSpec] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Workload or `*` -> the image whose Envoy it has instead of meshtest's."""
     """Workload (or `*`) -> the container image that runs in place of the stand-in; the docker runtime only."""
     external: Mapping[str, ExternalHost] = field(default_factory=dict)
     """Hosts outside the mesh, by name."""

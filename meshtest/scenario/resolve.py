@@ -97,8 +97,8 @@ def _names(scenario: Scenario) -> Iterator[Named]:
         yield caller, path, scenario.at(path), True
         yield from ((word, path, scenario.at(path), True) for word in called if not _is_address(word))
     yield from ((each, "spec.commands", scenario.at("spec.commands"), False) for each in scenario.commands)
-    named = (each for each in scenario.images if each != EVERY)
-    yield from ((each, "spec.images", scenario.at("spec.images"), False) for each in named)
+    for path, table in (("spec.images", scenario.images), ("spec.proxies", scenario.proxies)):
+        yield from ((each, path, scenario.at(path), False) for each in table if each != EVERY)
     for index, check in enumerate(scenario.expect):
         path = f"spec.expect[{index}].{check.kind}"
         yield from ((word, path, check.location, service) for word, service in _of_check(check))

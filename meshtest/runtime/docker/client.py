@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import socket
 import tarfile
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure, Unsupported
 from meshtest.runtime.base import Completed
 from meshtest.runtime.docker import surroundings
+from meshtest.runtime.docker.client_images import ImageCalls
+from meshtest.runtime.docker.problems import ENDED, explained
+from meshtest.runtime.docker.streams import Attached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _CALL_TIMEOUT = 120
+_PING_TIMEOUT = 5
 _USUAL_SOCKET = "unix:///var/run/docker.sock"
 _CONNECTIONS = 64
 _ENDLESS = 1 << 50
 CPU_PERIOD = 100_000
 """Microseconds."""
 _INSTALL = "the docker runtime needs the packages docker and testcontainers: pip install 'meshtest[docker]'"
-_SAYINGS = (
-    (
-        "permission denied",
-        "no permission on the daemon's socket: add this user to the group docker, or run rootless",
-    ),
-    ("no space left", "the daemon's disk is full: docker system prune, and meshtest doctor --clean"),
-    ("port is already allocated", "another program has the port: choose another one, or end that program"),
-    ("address already in use", "another program has the port: choose another one, or end that program"),
-    ("pull access denied", "the image cannot be pulled: check its name, log in, or build it first"),
-    ("no such image", "the image is missing here and was not pulled: check its name, or build it first"),
-    ("manifest unknown", "the registry has no such tag: check the image's name"),
-    ("cannot connect", "start Docker, or set DOCKER_HOST"),
-    ("connection aborted", "Docker has ended, or DOCKER_HOST names something else"),
-    ("connection refused", "start Docker, or set DOCKER_HOST"),
-    ("no such file or directory", "start Docker, or set DOCKER_HOST"),
-    ("client version", "the daemon is too old or too new for the package docker: update either"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +50,6 @@ class ContainerSpec:
     """Further fields of the host configuration, as the SDK names them."""
 
 
-@contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Have the SDK's errors come out as RuntimeFailure that says what to do."""
-    import docker.errors  # noqa: PLC0415 - heavy, an extra
-    import requests.exceptions  # noqa: PLC0415 - comes with it
-
-    try:
-        yield
-    except docker.errors.BuildError as exc:
-        lines = "".join(str(line.get("stream", line.get("error", ""))) for line in exc.build_log)
-        raise RuntimeFailure(f"{what}: {exc}\n{lines[-2000:]}") from exc
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as exc:
-        said = str(getattr(exc, "explanation", None) or exc)
-        raise RuntimeFailure(f"{what}: {said}{_advice(str(exc) + said)}") from exc
-
-
-def _advice(said: str) -> str:
-    found = next((advice for sign, advice in _SAYINGS if sign in said.lower()), "")
-    return f"; {found}" if found else ""
-
-
 def _knock(host: str | None) -> None:
     """Raise OSError where nobody listens on the daemon's socket; the SDK would leave its own half-open behind."""
     path = (host or _USUAL_SOCKET).removeprefix("http+")
@@ -93,92 +59,43 @@ def _knock(host: str | None) -> None:
         knocking.connect(path.removeprefix("unix://"))
 
 
-class Daemon:
+class Daemon(ImageCalls):
     """A Docker daemon; thread-safe."""
 
     def __init__(self) -> None:
         try:
             import docker  # noqa: PLC0415 - heavy, an extra
-            from docker.utils import kwargs_from_env  # noqa: PLC0415 - as above
         except ImportError as exc:
             raise Unsupported(_INSTALL) from exc
-        self.host = surroundings.docker_host()
-        given: dict[str, Any] = {**kwargs_from_env(), **({"base_url": self.host} if self.host else {})}
-        if (self.host or "").startswith("ssh://"):
-            given["use_ssh_client"] = True
-        with explained("no Docker daemon can be reached"):
+        found = surroundings.endpoint()
+        self.host = found.url
+        with explained(f"no Docker daemon can be reached at {self.host or _USUAL_SOCKET}"):
             _knock(self.host)
             self._api = docker.APIClient(
                 version="auto",
                 timeout=_CALL_TIMEOUT,
                 max_pool_size=_CONNECTIONS,
                 num_pools=4,
-                **given,
+                **found.arguments,
             )
-            self.version = str(self._api.version()["Version"])
+            facts = self._api.version()
+        self.version, self.machine = str(facts["Version"]), str(facts["Arch"])
+        self._making = threading.Condition()
+        self._under_way = 0
+        self._over = False
 
     def close(self) -> None:
         """Close the connections to it."""
         self._api.close()
 
-    # -- images ----------------------------------------------------------------------------------------------
-
-    def has_image(self, name: str) -> bool:
-        """Whether an image is there."""
-        import docker.errors  # noqa: PLC0415 - as above
-
-        with explained(f"image {name}"):
-            try:
-                self._api.inspect_image(name)
-            except docker.errors.ImageNotFound:
-                return False
-        return True
-
-    def image_config(self, name: str) -> Mapping[str, Any]:
-        """An image's own configuration: Entrypoint, Cmd, User, ..."""
-        with explained(f"image {name}"):
-            return dict(self._api.inspect_image(name).get("Config") or {})
-
-    def pull(self, name: str) -> None:
-        """Pull an image."""
-        with explained(f"image {name} is not here and cannot be pulled"):
-            self._api.pull(name)
-
-    def build(self, context: io.BufferedIOBase, tag: str, labels: Mapping[str, str]) -> None:
-        """Build an image from a context as a tar, without network."""
-        with explained(f"image {tag} cannot be built"):
-            lines = self._api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=tag,
-                labels=dict(labels),
-                network_mode="none",
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            said = []
-            for line in lines:
-                said.append(str(line.get("stream", "")))
-                if "error" in line:
-                    raise RuntimeFailure(
-                        f"image {tag} cannot be built: {line['error']}{_advice(line['error'])}\n{''.join(said)[-2000:]}"
-                    )
-
-    def import_image(self, archive: str, name: str, tag: str) -> None:
-        """Make an image out of a file system in a tar."""
-        with explained(f"image {name} cannot be made"):
-            self._api.import_image_from_file(archive, repository=name, tag=tag)
-
-    def images(self, label: str) -> list[list[str]]:
-        """The tags of images that carry a label."""
-        with explained("images cannot be listed"):
-            return [list(one["RepoTags"] or []) for one in self._api.images(filters={"label": label})]
-
-    def remove_image(self, name: str) -> None:
-        """Remove an image that no container needs."""
-        with explained(f"image {name}"):
-            self._api.remove_image(name)
+    def lost(self) -> RuntimeFailure | None:
+        """What to say of a daemon that does not answer any more; None for one that does."""
+        try:
+            with explained("ping"):
+                self._api.get(f"{self._api.base_url}/_ping", timeout=_PING_TIMEOUT).raise_for_status()
+        except RuntimeFailure:
+            return RuntimeFailure(f"{ENDED}; the next start removes what this run left")
+        return None
 
     # -- networks and volumes --------------------------------------------------------------------------------
 
@@ -239,8 +156,26 @@ class Daemon:
 
     # -- containers ------------------------------------------------------------------------------------------
 
+    def make_no_more(self) -> None:
+        """Let no container be made from now on; returns when those under way are there, and so can be removed."""
+        with self._making:
+            self._over = True
+            self._making.wait_for(lambda: self._under_way == 0, timeout=_CALL_TIMEOUT)
+
     def create(self, spec: ContainerSpec) -> str:
         """Make a container; returns its id."""
+        with self._making:
+            if self._over:
+                raise RuntimeFailure(f"container {spec.name}: the run has ended")
+            self._under_way += 1
+        try:
+            return self._create(spec)
+        finally:
+            with self._making:
+                self._under_way -= 1
+                self._making.notify_all()
+
+    def _create(self, spec: ContainerSpec) -> str:
         with explained(f"container {spec.name}"):
             host = self._api.create_host_config(**spec.host)
             networking = None
@@ -346,31 +281,3 @@ class Daemon:
             stdout=(out or b"").decode(errors="replace"),
             stderr=(err or b"").decode(errors="replace"),
         )
-
-
-class Attached:
-    """The SDK's idea of a hijacked connection: a raw socket, wrapped or not, by transport."""
-
-    def __init__(self, found: Any) -> None:
-        self._owner = found
-        self._socket: Any = getattr(found, "_sock", found)
-        with contextlib.suppress(AttributeError, OSError):
-            self._socket.settimeout(None)
-
-    def send(self, data: bytes) -> None:
-        """Write all of it."""
-        self._socket.sendall(data)
-
-    def receive(self, size: int) -> bytes:
-        """Read some; empty at the end."""
-        return bytes(self._socket.recv(size))
-
-    def close(self) -> None:
-        """Hang up."""
-        with contextlib.suppress(OSError, AttributeError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        # The SDK hands out a reader of the socket and keeps the response beside it; each holds the socket open.
-        holders: tuple[Any, ...] = (self._owner, getattr(self._owner, "_response", None), self._socket)
-        for holder in holders:
-            with contextlib.suppress(OSError, AttributeError, ValueError):
-                holder.close()

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from meshtest.runtime.netns.rules import ClusterIps
 
 DIRECTORY = "/run/meshtest"
+XDS = f"{DIRECTORY}/xds.sock"
+"""Where the control plane is reached."""
 SIDECAR_UID = 1337
 """Envoy's own, as Istio's; redirect rules tell it apart by this."""
 OTHER_UID = 1338
 CONTROL_PLANE, RESOLVER, DRIVER = "meshtest/control-plane", "meshtest/resolver", "meshtest/driver"
 NAMES_ROLE = "meshtest.runtime.docker.names:main"
 _HOLDER = f"{images.CODE}/meshtest/runtime/docker/holder.py"
+_ISTIO_ENVOY = "/usr/local/bin/envoy"
+"""In every image of Istio's proxy (istio/istio: pilot/docker/Dockerfile.proxyv2)."""
 _REAPER = f"{images.CODE}/meshtest/runtime/docker/reaper.py"
 _INIT = f"{images.CODE}/meshtest/runtime/docker/init.py"
 _ENVOY_FLAGS = (
@@ -123,9 +127,9 @@ class Shape:
         pod = plan.pod
         config: dict[str, Any] = {}
         if plan.bootstrap is not None:
-            concurrency = ("--concurrency", str(self.concurrency))
-            config["argv"] = [images.ENVOY, "--config-yaml", plan.bootstrap, *concurrency, *_ENVOY_FLAGS]
-            config["needs"] = f"{DIRECTORY}/xds.sock"
+            if not plan.proxy_image:
+                config["argv"] = [images.ENVOY, *self._envoy(plan.bootstrap)]
+                config["needs"] = XDS
             config["access_log"] = f"{DIRECTORY}/{file_name(pod.key)}.access"
         return ContainerSpec(
             name=self.name(pod.key),
@@ -139,6 +143,21 @@ class Shape:
             network=self.network.name,
             address=pod.ip,
             host={**_confined(), **self._names(plan), **self._volume(), "log_config": _QUIET},
+        )
+
+    def _envoy(self, bootstrap: str) -> list[str]:
+        return ["--config-yaml", bootstrap, "--concurrency", str(self.concurrency), *_ENVOY_FLAGS]
+
+    def proxy(self, plan: PodPlan, owner: str) -> ContainerSpec:
+        """The Envoy of an image of Istio's proxy, where one is asked for; it joins the first container."""
+        return ContainerSpec(
+            name=self.name(f"{plan.pod.key}-proxy"),
+            image=plan.proxy_image,
+            entrypoint=[_ISTIO_ENVOY],
+            command=self._envoy(plan.bootstrap or ""),
+            labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "proxy"}),
+            user=f"{SIDECAR_UID}:{SIDECAR_UID}",
+            host={**_confined(), **self._volume(), "network_mode": f"container:{owner}"},
         )
 
     def application(self, plan: PodPlan, role: Role, owner: str) -> ContainerSpec:

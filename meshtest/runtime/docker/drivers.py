@@ -90,6 +90,6 @@ class Drivers:
             env={CONFIG: json.dumps(config)},
         )
         line = Line()
-        line.on_end = line.hang_up
+        found = channel(f"{self.name} of {caller}", line, cause=self._daemon.lost)
         line.connect(stream)
-        return owner, line, channel(f"{self.name} of {caller}", line)
+        return owner, line, found

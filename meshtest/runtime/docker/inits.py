@@ -26,7 +26,8 @@ _TIMEOUT = 60.0
 class Hands:
     """An init container: does in a pod's network namespace what it is told to, until it is let go."""
 
-    def __init__(self, key: str, init: Container, remove: Callable[[], Any]) -> None:
+    def __init__(self, daemon: Daemon, key: str, init: Container, remove: Callable[[], Any]) -> None:
+        self._daemon = daemon
         self._key = key
         self._init = init
         self._remove = remove
@@ -34,8 +35,7 @@ class Hands:
     def start(self) -> None:
         """Start it."""
         init = self._init
-        init.line.on_end = init.line.hang_up
-        self._channel = channel(init.what, init.line)
+        self._channel = channel(init.what, init.line, cause=self._daemon.lost)
         init.start()
 
     def commit(self, messages: Sequence[Message]) -> None:
@@ -107,7 +107,9 @@ class Inits:
         """One for the network namespace that a container owns, not started yet."""
         spec = self._shape.init(key, owner, next(self._numbers))
         init = Container(self._daemon, spec, f"{key} init")
-        return Hands(key, init, lambda: self._later(lambda: self._daemon.remove("container", init.id)))
+        return Hands(
+            self._daemon, key, init, lambda: self._later(lambda: self._daemon.remove("container", init.id))
+        )
 
     def hold(self, key: str, owner: str, name: str, lost: Sequence[losing.Lost]) -> Held:
         """Have one ready that waits to lose packets."""

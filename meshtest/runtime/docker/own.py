@@ -78,7 +78,12 @@ class OwnProcess:
     def _ended(self) -> None:
         """Whoever waits for an answer shall know that none will come, unless it is to be started again."""
         if not self._ending:
-            self.line.hang_up()
+            self.fail(self._daemon.lost())
+
+    def fail(self, cause: RuntimeFailure | None) -> None:
+        """Nobody shall wait for it any more."""
+        self.channel.cause = cause
+        self.line.hang_up()
 
     def remove(self) -> None:
         """Take the container away."""

@@ -9,6 +9,7 @@ from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Action, Image, Part, Role
 from meshtest.runtime.docker import pod_rules, programs
 from meshtest.runtime.docker.container import Container
+from meshtest.runtime.docker.native import NativeProxy
 from meshtest.runtime.docker.streams import channel
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class DockerPod:
         self._on_event = on_event
         self.owner: Container | None = None
         self.application: Container | None = None
+        self.proxy: NativeProxy | None = None
         self._holder: Channel | None = None
         """To the first container's holder, and so to Envoy."""
         self._role: Channel | None = None
@@ -73,8 +75,11 @@ class DockerPod:
         self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
         init = background(lambda: self._inits.make(self.key, owner.id))
         application = background(lambda: self._make_application(owner.id))
-        self._holder = channel(owner.what, owner.line, self._note)
+        proxy = background(lambda: self._make_proxy(owner.id))
+        self._holder = holder = channel(owner.what, owner.line, self._note, cause=self._daemon.lost)
         owner.start()
+        self.proxy = native = proxy.result()
+        up = background(lambda: native.start(holder)) if native else None
         self.stage = "rules are being set"
         messages = [*self._shape.first_rules(self.plan, cluster_ips), *pod_rules.gone(gone)]
         rules = background(lambda: _commit(init.result(), messages))
@@ -84,12 +89,18 @@ class DockerPod:
         rules.result()
         if not isinstance(self.plan.application, Role):
             self._start_application(application.result())
+        self.stage = "its Envoy is not up"
+        if up is not None:
+            up.result()
         self.stage = "ready"
 
     def set_rules(self, messages: Sequence[Message]) -> None:
         """Set rules in the pod's namespace; an init container does it."""
         assert self.owner is not None  # noqa: S101 - asked of started pods only
         self._inits.run(self.key, self.owner.id, messages)
+
+    def _make_proxy(self, owner: str) -> NativeProxy | None:
+        return NativeProxy(self._daemon, self._shape, self.plan, owner) if self.plan.proxy_image else None
 
     def _make_application(self, owner: str) -> Container | None:
         application = self.plan.application
@@ -99,7 +110,8 @@ class DockerPod:
         if isinstance(application, Role):
             spec = self._shape.application(self.plan, application, owner)
         elif isinstance(application, Image):
-            self._ensure_image(application.reference)
+            self.stage = f"{application.reference} is being pulled"
+            self._daemon.ensure_image(application.reference)
             spec = self._shape.image(self.plan, application, owner)
         else:
             command, files = programs.translated(application)
@@ -115,15 +127,9 @@ class DockerPod:
         self.stage = "its application is not ready"
         self.application = made
         if isinstance(self.plan.application, Role):
-            made.line.on_end = made.line.hang_up
-            self._role = channel(made.what, made.line, self._note_application)
+            self._role = channel(made.what, made.line, self._note_application, cause=self._daemon.lost)
         made.start()
         self._await_application(made)
-
-    def _ensure_image(self, reference: str) -> None:
-        if not self._daemon.has_image(reference):
-            self.stage = f"{reference} is being pulled"
-            self._daemon.pull(reference)
 
     def _await_application(self, application: Container) -> None:
         if self._role is not None:
@@ -143,12 +149,21 @@ class DockerPod:
         if part is Part.SIDECAR and self.plan.bootstrap is None:
             raise RuntimeFailure(f"{self.key} has no sidecar")
         own = self._holder if part is Part.SIDECAR else self._role
-        if own is None:
+        if part is Part.SIDECAR and self.proxy is not None:
+            self._signal_proxy(self.proxy, action)
+        elif own is None:
             self._signal_container(action)
         elif action is Action.START:
             self._start_child(part)
         else:
             self._ask(own, "signal", _GRACE, signal=int(_SIGNALS[action]), gone=action in _ENDING)
+
+    def _signal_proxy(self, proxy: NativeProxy, action: Action) -> None:
+        assert self._holder is not None  # noqa: S101 - asked of started pods only
+        if action is Action.START:
+            proxy.start(self._holder)
+        else:
+            proxy.signal(action)
 
     def _signal_container(self, action: Action) -> None:
         """A user's program is its container's first process, and Docker's to deal with."""
@@ -170,14 +185,16 @@ class DockerPod:
 
     def logs(self, part: Part) -> str:
         """The last lines of one half."""
-        found = self.application if part is Part.APPLICATION else self.owner
+        sidecar = self.proxy.container if self.proxy is not None else self.owner
+        found = self.application if part is Part.APPLICATION else sidecar
         if found is None:
             raise RuntimeFailure(f"{self.key} has no {part.value}")
         return found.logs()
 
     def containers(self) -> list[str]:
         """The ids of its containers, the owner of the network last."""
-        return [found.id for found in (self.application, self.owner) if found is not None]
+        proxy = self.proxy.container if self.proxy is not None else None
+        return [found.id for found in (self.application, proxy, self.owner) if found is not None]
 
     def hang_up(self) -> None:
         """Let go of its streams."""

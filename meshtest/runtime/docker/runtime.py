@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import sys
@@ -18,7 +19,7 @@ from meshtest.runtime.docker.labels import Run
 from meshtest.runtime.docker.sandbox import DockerSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from meshtest.runtime.base import SandboxPlan
     from meshtest.wire import Frame
@@ -94,9 +95,12 @@ class DockerRuntime:
         name = image.find_or_build(self.daemon, _say)
         self.clean()
         self._run = run = Run.new()
-        self._network = self._make_network(run)
-        self.daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", run.labels)
-        self._shape = Shape(run=run, image_name=name, network=self._network, volume=run.name)
+        marked = {**surroundings.session_labels(), **run.labels}
+        self._network = self._make_network(run, marked)
+        self.daemon.create_volume(run.name, "size=64m,uid=1337,gid=1337,mode=0700", marked)
+        self._shape = Shape(
+            run=run, image_name=name, network=self._network, volume=run.name, extra_labels=marked
+        )
         self._reaping = threading.Thread(
             target=self._start_reaper, args=(self._shape,), name="meshtest-reaper"
         )
@@ -116,23 +120,26 @@ class DockerRuntime:
         return DockerSandbox(self.daemon, self._shape, plan, on_access, on_event)
 
     def release(self) -> None:
-        """Remove everything of the run."""
+        """Remove everything of the run; where Docker has ended, when this process does, or at the next start."""
         run, self._run, self._shape = self._run, None, None
         if run is None:
             return
         if self._reaping is not None:
             self._reaping.join()
-        resources = cleaning.of_run(self.daemon, run.name)
-        cleaning.remove(self.daemon, resources)
+        self.daemon.make_no_more()
+        try:
+            cleaning.remove(self.daemon, cleaning.of_run(self.daemon, run.name))
+        except RuntimeFailure:
+            atexit.register(_remove_at_last, run.name)
         if self._reaper is not None:
             self._reaper.line.hang_up()
         self.daemon.close()
 
-    def _make_network(self, run: Run) -> Network:
+    def _make_network(self, run: Run, marked: Mapping[str, str]) -> Network:
         for prefix in _PREFIXES:
             network = Network(name=run.name, prefix=prefix)
             try:
-                self.daemon.create_network(run.name, network.subnet, network.gateway, run.labels)
+                self.daemon.create_network(run.name, network.subnet, network.gateway, marked)
             except RuntimeFailure as exc:
                 if not any(word in str(exc).lower() for word in _OVERLAP):
                     raise
@@ -151,6 +158,14 @@ class DockerRuntime:
             reaper.line.on_end = reaper.line.hang_up
             reaper.start()
             self._reaper = reaper
+
+
+def _remove_at_last(run: str) -> None:
+    """Docker may be back by now."""
+    with contextlib.suppress(RuntimeFailure):
+        daemon = Daemon()
+        cleaning.remove(daemon, cleaning.of_run(daemon, run))
+        daemon.close()
 
 
 def _say(line: str) -> None:

@@ -6,20 +6,20 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
-from meshtest.mesh.addresses import PORT_PAST_AGENTS
 from meshtest.runtime.base import Action, Image, Role
 from meshtest.runtime.docker import cleaning, pod_rules
 from meshtest.runtime.docker.containers import CONTROL_PLANE, NAMES_ROLE, RESOLVER, Shape
 from meshtest.runtime.docker.drivers import Drivers
 from meshtest.runtime.docker.inits import Inits
 from meshtest.runtime.docker.own import OwnProcess
+from meshtest.runtime.docker.placing import Placing
 from meshtest.runtime.docker.pods import DockerPod
 from meshtest.runtime.docker.spoiling import PacketLoss, WrongNames
 from meshtest.runtime.netns import spec
-from meshtest.runtime.netns.links import RESOLVER as RESOLVER_IP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,9 +60,9 @@ class DockerSandbox:
         """For the parts of a pod, for which a thread of the other pool waits."""
         self._pods: dict[str, DockerPod] = {}
         self._own: dict[str, OwnProcess] = {}
-        self._addresses: dict[str, str] = {}
-        self._led: ClusterIps = {}
-        """Addresses outside the pods' network -> port -> where they really lead."""
+        self._placing = Placing(shape.network)
+        self._ips: ClusterIps = {}
+        """What every pod knows."""
         self._gone: set[str] = set()
         """Addresses of pods that were removed."""
         self._lock = threading.Lock()
@@ -80,6 +80,8 @@ class DockerSandbox:
             (RESOLVER, self._pool.submit(self._start_resolver, resolver)),
             *self._start_pods(plan.pods),
         ]
+        for _, starting in self._starting:
+            starting.add_done_callback(partial(_tell_of_failure, control_plane))
 
     # -- starting --------------------------------------------------------------------------------------------
 
@@ -97,35 +99,15 @@ class DockerSandbox:
         self._tell_names(self._network)
 
     def _start_pods(self, plans: Sequence[PodPlan]) -> list[tuple[str, Future[None]]]:
-        placed = [self._placed(plan) for plan in plans]
-        ips = self._cluster_ips(self._network)
+        placed = [self._placing.placed(plan) for plan in plans]
+        self._lead(self._placing.cluster_ips(self._network))
+        ips = self._ips
         made = [DockerPod(self._daemon, self._shape, self._inits, plan, self._note) for plan in placed]
         self._pods.update({pod.key: pod for pod in made})
         return [
             (pod.key, self._pool.submit(pod.start, ips, sorted(self._gone), self._helpers.submit))
             for pod in made
         ]
-
-    def _placed(self, plan: PodPlan) -> PodPlan:
-        """What stands outside the pods' network is a container of it as well, at an address that no pod has.
-
-        Who calls its own address is led there as to a cluster IP.
-        """
-        own = plan.pod.ip
-        if self._shape.network.has(own):
-            return plan
-        real = self.address(plan.pod.key)
-        self._led[own] = {port.number: [(real, port.number)] for port in plan.pod.ports}
-        return replace(plan, pod=replace(plan.pod, ip=real))
-
-    def _cluster_ips(self, network: NetworkPlan) -> ClusterIps:
-        """Those of the Services, and the resolver's own."""
-        found = {
-            ip: {port: [(one.ip, one.port) for one in backends] for port, backends in ports.items()}
-            for ip, ports in network.cluster_ips.items()
-        }
-        resolver = {port: [(self._shape.network.resolver, port)] for port in (53, PORT_PAST_AGENTS)}
-        return {**found, **self._led, RESOLVER_IP: resolver}
 
     def ready(self, timeout: float) -> None:
         """Wait until every container has started and every application is ready."""
@@ -168,23 +150,26 @@ class DockerSandbox:
 
     def set_network(self, network: NetworkPlan) -> None:
         """Replace cluster IPs and names."""
-        old, new = self._cluster_ips(self._network), self._cluster_ips(network)
         self._network = network
-        if old != new:
-            self._set_rules(pod_rules.services(old, new))
+        self._lead(self._placing.cluster_ips(network))
         self._tell_names(network)
 
     def _tell_names(self, network: NetworkPlan) -> None:
-        agents = {self._real(address): names for address, names in network.agents.items()}
+        agents = {self._placing.real(address): names for address, names in network.agents.items()}
         self._names.set_network(spec.network_to_json(replace(network, agents=agents)))
+
+    def _lead(self, ips: ClusterIps) -> None:
+        """Have every pod that runs know these cluster IPs."""
+        old, self._ips = self._ips, ips
+        if old != ips and self._pods:
+            self._set_rules(pod_rules.services(old, ips))
 
     def _set_rules(self, messages: Sequence[Message]) -> None:
         list(self._pool.map(lambda pod: pod.set_rules(messages), list(self._pods.values())))
 
     def address(self, name: str) -> str:
         """Where the process of this name can listen: an address that no pod has."""
-        with self._lock:
-            return self._addresses.setdefault(name, self._shape.network.further(len(self._addresses)))
+        return self._placing.address(name)
 
     def role(self, name: str, role: Role) -> Channel:
         """Start a process between the pods, unless one of this name runs; returns the channel to it."""
@@ -202,11 +187,11 @@ class DockerSandbox:
 
     def arm(self, name: str, lost: Sequence[Lost]) -> None:
         """Get ready to lose packets at once when `lose` is called."""
-        self._packets.arm(name, [self._really(one) for one in lost])
+        self._packets.arm(name, [self._placing.really(one) for one in lost])
 
     def lose(self, name: str, lost: Sequence[Lost]) -> None:
         """Have packets vanish from now on, also those of connections that exist."""
-        self._packets.lose(name, [self._really(one) for one in lost])
+        self._packets.lose(name, [self._placing.really(one) for one in lost])
 
     def lost(self, name: str) -> int:
         """How many packets have vanished so."""
@@ -223,15 +208,6 @@ class DockerSandbox:
     def misnamed(self, name: str) -> int:
         """How many queries have been answered so."""
         return self._names.misnamed(name)
-
-    def _really(self, lost: Lost) -> Lost:
-        """The same with the addresses that packets really bear."""
-        return replace(lost, source=self._real(lost.source), destination=self._real(lost.destination))
-
-    def _real(self, address: str) -> str:
-        """Where an address outside the pods' network really leads; every other one is itself."""
-        ports = self._led.get(address)
-        return next(iter(ports.values()))[0][0] if ports else address
 
     def _places(self) -> dict[str, Place]:
         """Who owns the network namespace at an address."""
@@ -316,3 +292,10 @@ class DockerSandbox:
             own.line.hang_up()
         for pool in (self._pool, self._helpers):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _tell_of_failure(control_plane: OwnProcess, started: Future[None]) -> None:
+    """Whoever waits for a control plane to say that all sidecars are ready shall hear of what keeps one from it."""
+    problem = None if started.cancelled() else started.exception()
+    if isinstance(problem, RuntimeFailure):
+        control_plane.fail(problem)

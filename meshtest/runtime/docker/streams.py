@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import socket
 import struct
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshtest.wire import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshtest.errors import RuntimeFailure
     from meshtest.wire import Frame
 
 _HEADER = struct.Struct(">BxxxI")
@@ -39,6 +41,34 @@ class Connection(Protocol):
         """Hang up."""
 
 
+class Attached:
+    """The SDK's idea of a hijacked connection: a raw socket, wrapped or not, by transport."""
+
+    def __init__(self, found: Any) -> None:
+        self._owner = found
+        self._socket: Any = getattr(found, "_sock", found)
+        with contextlib.suppress(AttributeError, OSError):
+            self._socket.settimeout(None)
+
+    def send(self, data: bytes) -> None:
+        """Write all of it."""
+        self._socket.sendall(data)
+
+    def receive(self, size: int) -> bytes:
+        """Read some; empty at the end."""
+        return bytes(self._socket.recv(size))
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        # The SDK hands out a reader of the socket and keeps the response beside it; each holds the socket open.
+        holders: tuple[Any, ...] = (self._owner, getattr(self._owner, "_response", None), self._socket)
+        for holder in holders:
+            with contextlib.suppress(OSError, AttributeError, ValueError):
+                holder.close()
+
+
 class Line(io.RawIOBase):
     """Standard output of a process to read, its standard input to write, its standard error as last lines."""
 
@@ -53,13 +83,16 @@ class Line(io.RawIOBase):
         self.on_end: Callable[[], None] = lambda: None
 
     def connect(self, stream: Connection) -> None:
-        """Go on with another stream."""
+        """Go on with another stream; one that comes too late is closed."""
         with self._changed:
-            if self._unsent:
-                stream.send(bytes(self._unsent))
+            if not self._over:
+                with contextlib.suppress(OSError):  # whoever reads will notice
+                    stream.send(bytes(self._unsent))
                 self._unsent.clear()
-            self._stream, self._left = stream, 0
-            self._changed.notify_all()
+                self._stream, self._left = stream, 0
+                self._changed.notify_all()
+                return
+        stream.close()
 
     def readable(self) -> bool:
         """It is."""
@@ -138,9 +171,23 @@ class Line(io.RawIOBase):
         return found
 
 
-def channel(name: str, line: Line, on_event: Callable[[Frame], None] | None = None) -> Channel:
-    """Ask the process behind a line."""
-    return Channel(name, io.BufferedReader(line), io.BufferedWriter(line), on_event=on_event)
+def channel(
+    name: str,
+    line: Line,
+    on_event: Callable[[Frame], None] | None = None,
+    *,
+    cause: Callable[[], RuntimeFailure | None] | None = None,
+) -> Channel:
+    """Ask the process behind a line; with a `cause`, which says what it ended of if known, for one life only."""
+    made = Channel(name, io.BufferedReader(line), io.BufferedWriter(line), on_event=on_event)
+
+    def ended() -> None:
+        made.cause = cause() if cause else None
+        line.hang_up()
+
+    if cause is not None:
+        line.on_end = ended
+    return made
 
 
 def _exactly(stream: Connection, size: int) -> bytes:

@@ -87,6 +87,18 @@ def test_filters_of_istios_own_envoy_go_and_alpn_is_replaced(direction: str) -> 
     assert names[-1] == "envoy.filters.http.router"
 
 
+@pytest.mark.parametrize("direction", ["INBOUND", "OUTBOUND"])
+def test_nothing_is_taken_from_istios_own_envoy(direction: str) -> None:
+    found = decorated(direction, Context("/run/meshtest", "default/a-0", native=True))
+    assert [one.name for one in found.filter_chains[0].filters] == ["istio.metadata_exchange", "http"]
+    assert [one.name for one in found.default_filter_chain.filters] == ["istio.metadata_exchange", "tcp"]
+    filters = {one.name: one for one in manager_of(found).http_filters}
+    assert list(filters)[:3] == ["peers", "istio.alpn", "istio.stats"]
+    assert filters["istio.alpn"].typed_config.type_url.endswith("google.protobuf.Empty")
+    assert ("meshtest.fault" in filters) is (direction == "INBOUND")
+    assert manager_of(found).access_log
+
+
 @pytest.mark.parametrize(
     ("direction", "gateway", "faults"),
     [

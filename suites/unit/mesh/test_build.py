@@ -262,3 +262,15 @@ def test_the_usual_gateway_gives_way_to_one_of_the_manifests(build: Build, workl
 def test_other_gateways_are_left_to_the_manifests(build: Build) -> None:
     assert build(GATEWAY.replace("SELECTED", "my-gateway")).pods == []
     assert build(GATEWAY.replace("SELECTED", "ingressgateway"), usual_gateways=False).pods == []
+
+
+def test_a_workload_has_the_proxy_that_is_named_for_it(build: Build, workload: Workload) -> None:
+    out = 'annotations: {sidecar.istio.io/inject: "false"}, labels: {app: bare}'
+    text = workload("web") + workload("db") + workload("bare", metadata=out)
+    found = build(text, proxies={"*": "proxy:1", "default/db": "proxy:2"})
+    assert {pod.workload: pod.proxy_image for pod in found.pods} == {
+        "web": "proxy:1",
+        "db": "proxy:2",
+        "bare": "",
+    }
+    assert {pod.proxy_image for pod in build(text).pods} == {""}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,7 +45,7 @@ spec:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_manifests() -> str:
     return TWO
 
@@ -73,3 +76,21 @@ def two(daemon: Daemon) -> Iterator[Mesh]:
                 pytest.skip(str(exc))
             raise
         yield mesh
+
+
+@pytest.fixture
+def elsewhere(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The daemon, as if on another machine: see `gateway.py`."""
+    path = (daemon.host or "unix:///var/run/docker.sock").removeprefix("unix://")
+    if not path.startswith("/"):
+        pytest.skip("the daemon has no socket here")
+    spec = importlib.util.spec_from_file_location("meshtest_gateway", Path(__file__).with_name("gateway.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    gateway = module.Gateway(path)
+    monkeypatch.setenv("DOCKER_HOST", gateway.url)
+    yield gateway
+    gateway.cut()

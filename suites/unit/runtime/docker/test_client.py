@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest.errors import RuntimeFailure
-from meshtest.runtime.docker.client import Daemon, explained
+from meshtest.runtime.docker.client import Daemon
+from meshtest.runtime.docker.problems import explained
 
 if TYPE_CHECKING:
     from pathlib import Path

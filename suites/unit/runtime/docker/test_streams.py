@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest import wire
-from meshtest.runtime.docker.client import Attached
-from meshtest.runtime.docker.streams import Line, channel
+from meshtest.errors import RuntimeFailure
+from meshtest.runtime.docker.streams import Attached, Line, channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,3 +89,19 @@ def test_nobody_writes_on_a_closed_line(line: Line) -> None:
     line.hang_up()
     with pytest.raises(ValueError, match="closed"):
         line.write(b"x")
+
+
+def test_a_stream_that_comes_too_late_is_closed(line: Line, peers: Callable[[], Peer]) -> None:
+    line.hang_up()
+    assert peers().socket.recv(10) == b""
+
+
+def test_what_a_process_ended_of_is_said_to_whoever_waits(line: Line, peers: Callable[[], Peer]) -> None:
+    asking = channel("somebody", line, cause=lambda: RuntimeFailure("Docker has ended"))
+    peer = peers()
+    ticket = asking.start("hello")
+    peer.socket.close()
+    with pytest.raises(RuntimeFailure, match=r"^Docker has ended$"):
+        asking.result(ticket, timeout=5)
+    with pytest.raises(RuntimeFailure, match=r"^Docker has ended$"):
+        asking.call("hello", timeout=5)
