@@ -30,6 +30,26 @@ def test_long(mesh):
     pathlib.Path({ready!r}).touch()
     mesh.send("productpage-v1", "http://reviews:9080/", rate=20, duration=60)
 """
+FAULTY = """\
+import pathlib, pytest
+from meshtest import faults
+
+@pytest.mark.mesh({bookinfo!r})
+def test_long(mesh):
+    plan = [
+        faults.latency(to="ratings", latency=0.01),
+        faults.loss(to="details", percentage=5),
+        faults.certificate(to="reviews-v3", expired=True),
+        faults.dns(to="details", nxdomain=True),
+        faults.pause(to="reviews-v1", part="sidecar"),
+        faults.stop(to="reviews-v2"),
+        faults.control_plane_paused(),
+    ]
+    with mesh.inject(*plan):
+        pathlib.Path({ready!r}).touch()
+        mesh.send("productpage-v1", "http://reviews:9080/", rate=20, duration=60)
+"""
+"""A fault of every family in force, processes that stand still among them."""
 START, END = 30.0, 15.0
 Processes = dict[int, str]
 """Process id -> its start time: ids come again."""
@@ -153,6 +173,16 @@ def test_ctrl_c_ends_everything_and_the_report_is_written(start: Any, project: A
 def test_kill_9_leaves_nothing(start: Any, envoys: int) -> None:
     underway = start(envoys=envoys)
     assert len(underway.processes) > 3
+    underway.pytest.kill()
+    underway.pytest.wait(END)
+    underway.assert_nothing_is_left()
+
+
+def test_kill_9_in_the_middle_of_faults_leaves_nothing(start: Any, project: Any, bookinfo: Path) -> None:
+    project.write("test_it.py", FAULTY.format(bookinfo=str(bookinfo), ready=str(project.folder / "ready")))
+    underway = start()
+    still = [pid for pid in underway.processes if stat_of(pid)[:1] == ["T"]]
+    assert len(still) == 2, "a sidecar and the control plane"
     underway.pytest.kill()
     underway.pytest.wait(END)
     underway.assert_nothing_is_left()
