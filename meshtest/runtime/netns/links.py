@@ -7,6 +7,7 @@ Routed and not bridged, so that the router's address translation sees both direc
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -79,6 +80,17 @@ def allow_forwarding(numbers: Iterable[int]) -> None:
     except OSError:
         with netlink.Netlink(netlink.ROUTE) as route:
             route.send([_forwarding(_FIRST_VETH + number) for number in numbers])
+
+
+def forget_closed_connections() -> None:
+    """Have this network namespace remember closed connections for a second only.
+
+    A redirect makes two connections from one port to different addresses alike; the kernel then gives the later one
+    another port, also where the former was closed minutes ago, and the sidecar sees a caller that nobody is.
+    """
+    with contextlib.suppress(OSError):  # where /proc is not writable it stays as rare as it is in a cluster
+        for state in ("time_wait", "close"):
+            Path(f"/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_{state}").write_text("1")
 
 
 def veth_index(number: int) -> int:

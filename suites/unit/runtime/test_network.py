@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meshtest.mesh.model import Backend
-from meshtest.runtime.base import NetworkPlan
+from meshtest.runtime.base import Interception, NetworkPlan
 
 
 def test_pods_reach_each_other_by_address(bench: Any) -> None:
@@ -87,3 +87,10 @@ def test_two_sandboxes_share_nothing(bench: Any) -> None:
     bench.start(bench.pod("a", 2), bench.pod("b", 3))
     bench.start(bench.pod("a", 2))
     assert bench.call("10.244.0.3") == "ConnectionRefusedError"
+
+
+def test_a_pod_with_redirects_forgets_closed_connections_soon(bench: Any) -> None:
+    """Else the kernel gives a later connection from the same port another port, and no log line is found by it."""
+    sandbox = bench.start(bench.pod("a", 2, interception=Interception()))
+    state = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"
+    assert sandbox.execute("default/a", ["cat", state], timeout=5.0).stdout == "1\n"
