@@ -61,20 +61,27 @@ def _ended(crossing: Crossing, note: str, outcome: Outcome = Outcome.RESET) -> l
 
 def _filtered(here: Here, chain: Any, wire: Wire, subject: Subject, crossing: Crossing) -> list[Way]:
     branches = [Branch(crossing=crossing, metadata={})]
-    ended: list[Way] = []
+    ended: list[Branch] = []
     for found in chain.filters:
         config = _config(here, found)
         manager = unpacked(config, hcm_pb2.HttpConnectionManager)
         if manager is not None:
-            return ended + [way for one in branches for way in http.manage(here, manager, subject, one)]
+            return [way for one in branches for way in http.manage(here, manager, subject, one)]
         proxy = unpacked(config, tcp_proxy_pb2.TcpProxy)
         if proxy is not None:
-            return ended + [way for one in branches for way in _proxied(here, proxy, wire, one)]
+            refused = [way for one in ended for way in _refused(here, proxy, wire, one)]
+            return refused + [way for one in branches for way in _proxied(here, proxy, wire, one)]
         branches = [after for one in branches for after in _judged(here, config, subject, one)]
-        ended += [way for one in branches for way in one.ways()]
+        ended += [one for one in branches if one.end is not None]
         branches = [one for one in branches if one.end is None]
-    closed = [_ended(one.crossing, "no filter goes on with it") for one in branches]
-    return ended + [way for ways in closed for way in ways]
+    return [way for one in branches for way in _ended(one.crossing, "no filter goes on with it")]
+
+
+def _refused(here: Here, proxy: Any, wire: Wire, branch: Branch) -> list[Way]:
+    """What a filter refuses, it refuses with the first bytes; by then the proxy behind it may have failed already."""
+    alive = replace(branch, end=None, crossing=replace(branch.crossing, decisions=(), details=""))
+    failed = [way for way in _proxied(here, proxy, wire, alive) if way.outcome is not Outcome.RESPONSE]
+    return branch.ways() + [way.when("if that fails before the first bytes are judged") for way in failed]
 
 
 def _config(here: Here, found: Any) -> Any:

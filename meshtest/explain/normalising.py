@@ -19,12 +19,14 @@ _MANAGER = hcm_pb2.HttpConnectionManager
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _ESCAPED_SLASH = re.compile(r"%(2[fF]|5[cC])")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_KEPT = frozenset("!$&'()*+,;=:@%/[]|^") | _UNRESERVED
+_KEPT = frozenset("!$&'()*+,;=:@%/[]") | _UNRESERVED
 """What stands in a path as it is; all else is escaped."""
 
 
 def normalised(manager: Any, path: str) -> str | None:
     """The path as filters and routes see it; None where Envoy refuses the request."""
+    if not path.isascii():
+        return None
     path = path.partition("#")[0]
     own, mark, query = path.partition("?")
     action = manager.path_with_escaped_slashes_action
@@ -34,6 +36,8 @@ def normalised(manager: Any, path: str) -> str | None:
         if action in {_MANAGER.UNESCAPE_AND_FORWARD, _MANAGER.UNESCAPE_AND_REDIRECT}:
             own = re.sub(r"%5[cC]", "\\\\", re.sub(r"%2[fF]", "/", own))
     if manager.normalize_path.value:
+        if "%00" in own:
+            return None
         own = _canonical(own)
     if manager.merge_slashes:
         own = re.sub(r"/{2,}", "/", own)
@@ -42,17 +46,13 @@ def normalised(manager: Any, path: str) -> str | None:
 
 def _canonical(path: str) -> str:
     text = _ESCAPE.sub(_unescaped, path.replace("\\", "/"))
-    text = "".join(one if one in _KEPT else _escaped(one) for one in text)
+    text = "".join(one if one in _KEPT else f"%{ord(one):02X}" for one in text)
     return _without_dots(text)
 
 
 def _unescaped(found: re.Match[str]) -> str:
     char = chr(int(found[1], 16))
     return char if char in _UNRESERVED else found[0]
-
-
-def _escaped(char: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def _without_dots(path: str) -> str:

@@ -30,7 +30,7 @@ def every(items: Iterable[Truth]) -> Truth:
         if item is False:
             return False
         if isinstance(item, Unknown):
-            unknown = unknown or item
+            unknown = item if unknown is None else unknown
     return True if unknown is None else unknown
 
 

@@ -13,6 +13,7 @@ from meshtest.explain.balancing import groups
 from meshtest.explain.configuration import unpacked
 from meshtest.explain.model import Way
 from meshtest.explain.names import in_zone, is_address
+from meshtest.explain.routes import without_port
 from meshtest.traffic.model import Outcome
 
 if TYPE_CHECKING:
@@ -90,13 +91,11 @@ def _to(
 ) -> tuple[Crossing, list[Way]]:
     http = target.wire.request is not None and crossing.layer == "http"
     offered = () if metadata.text(cluster.metadata, "istio", "alpn_override") == "false" else target.alpn
-    name = target.wire.request.authority if http and target.wire.request and _names_itself(cluster) else ""
+    name = _own_name(cluster, target.wire) if http else ""
     layer = tls.upstream(tls.socket_for(cluster, endpoint.raw), here.pod, offered, name)
-    wire = target.wire.to(endpoint.address, endpoint.port)
+    wire = replace(target.wire.to(endpoint.address, endpoint.port), source=_source(here))
     if http:
-        wire = replace(wire, spoken="h2c" if _is_http2(cluster) else "http/1.1", source=_source(here, wire))
-    else:
-        wire = replace(wire, source=_source(here, wire))
+        wire = replace(wire, spoken="h2c" if _is_http2(cluster) else "http/1.1")
     found = here.onward(here.pod, wire.wrapped(layer), to_application=here.side == "inbound")
     ways = [
         replace(way, share=None if way.share is None else way.share * share, one_of=way.one_of * among)
@@ -106,10 +105,9 @@ def _to(
     return replace(crossing, endpoint=at, upstream_tls=tls.shown_upstream(layer)), ways
 
 
-def _source(here: Here, wire: Wire) -> str:
-    return (
-        "127.0.0.6" if here.side == "inbound" else wire.source if wire.source == here.pod.ip else here.pod.ip
-    )
+def _source(here: Here) -> str:
+    """The address that an Envoy calls from: as istiod binds its inbound clusters, else the pod's."""
+    return "127.0.0.6" if here.side == "inbound" else here.pod.ip
 
 
 def _options(cluster: Any) -> Any:
@@ -124,9 +122,12 @@ def _is_http2(cluster: Any) -> bool:
     return options is not None and options.explicit_http_config.HasField("http2_protocol_options")
 
 
-def _names_itself(cluster: Any) -> bool:
+def _own_name(cluster: Any, wire: Wire) -> str:
+    """The SNI where a cluster takes it from the request."""
     options = _options(cluster)
-    return options is not None and bool(options.upstream_http_protocol_options.auto_sni)
+    if options is None or wire.request is None or not options.upstream_http_protocol_options.auto_sni:
+        return ""
+    return without_port(wire.request.authority)
 
 
 def _endpoints(here: Here, cluster: Any, wire: Wire) -> Iterator[tuple[float, list[_Endpoint]]]:

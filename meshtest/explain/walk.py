@@ -22,7 +22,7 @@ from meshtest.traffic.model import Outcome
 from meshtest.traffic.target import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from meshtest.explain.configuration import Configuration
     from meshtest.explain.network import Arrival
@@ -121,20 +121,27 @@ class Walker:
         if spoken == "":
             return [Way(outcome=Outcome.REFUSED, answered_by=pod.key, note=f"nothing listens on {wire.port}")]
         answered = Way(answered_by=pod.key, workload=pod.workload_key)
-        if not wire.layers:
-            return [answered]
-        refused = replace(
-            answered,
-            outcome=Outcome.HANDSHAKE_FAILURE,
-            workload="",
-            note="the application does not speak TLS",
-        )
-        if spoken is not None:
-            return [answered if spoken in _SECURE else refused]
-        return [
-            answered.when("if the application speaks TLS"),
-            refused.when("if the application speaks no TLS"),
-        ]
+        return list(_over_tls(answered, wire, spoken)) if wire.layers else [answered]
+
+
+def _over_tls(answered: Way, wire: Wire, spoken: str | None) -> Iterator[Way]:
+    """TLS that ends at an application: whether it speaks it, and whether its certificate is taken."""
+    refused = replace(
+        answered, outcome=Outcome.HANDSHAKE_FAILURE, workload="", note="the application speaks no TLS"
+    )
+    if spoken is None:
+        yield refused.when("if the application speaks no TLS")
+    elif spoken not in _SECURE:
+        yield refused
+        return
+    surely = spoken is not None
+    if wire.layers[0].trusts is None:
+        yield answered if surely else answered.when("if the application speaks TLS")
+        return
+    yield answered.when("if the application speaks TLS with a certificate that is taken")
+    if surely:
+        untrusted = replace(refused, note="the application's certificate is not taken")
+        yield untrusted.when("if its certificate is not taken")
 
 
 def _side(listener: object) -> str:

@@ -45,7 +45,7 @@ from meshtest.runtime.base import PodPlan
 from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
 from meshtest.traffic.history import AccessLog
-from meshtest.traffic.model import History
+from meshtest.traffic.model import History, Request
 from meshtest.waiting import Timeouts
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
     from meshtest.traffic.keys import KeySet
-    from meshtest.traffic.model import ChangeMade, Exchange, FaultWindow, Request
+    from meshtest.traffic.model import ChangeMade, Exchange, FaultWindow
 
 
 Objects = dict[tuple[str, str, str, str], "Manifest"]
@@ -394,13 +394,14 @@ class Mesh:
         pace = Pace(requests=requests, concurrency=concurrency, rate=rate, duration=duration)
         return self.drive(caller, request, pace)
 
-    def drive(self, caller: str, request: Request, pace: Pace) -> History:
-        """Send a request as often as `pace` says; what `request` and `send` are made of."""
+    def drive(self, caller: str, request: Request | Sequence[Request], pace: Pace) -> History:
+        """Send a request, or several in turn, as often as `pace` says; what `request` and `send` are made of."""
         pod = self._caller(caller)
+        requests = [request] if isinstance(request, Request) else request
         if pod.key == OUTSIDE:
-            request = from_outside(self._model, request)
+            requests = [from_outside(self._model, one) for one in requests]
         self._met |= {each.ip: each for each in self._model.pods}
-        history = self._sender.send(self._around, pod, [request], self._faults, pace)
+        history = self._sender.send(self._around, pod, requests, self._faults, pace)
         history = replace(history, exchanges=tuple(told(history.exchanges, self._model)))
         self._exchanges.extend(history.exchanges)
         return history

@@ -23,9 +23,13 @@ MANAGER = hcm_pb2.HttpConnectionManager
         ("/a?x=/../y", "/a?x=/../y"),
         ("/a#part", "/a"),
         ("/..", "/"),
+        ("/a|b^c[d]", "/a%7Cb%5Ec[d]"),
+        ("/a%zz%25", "/a%zz%25"),
+        ("/a%00", None),
+        ("/\u00e9", None),
     ],
 )
-def test_paths_as_istio_has_them(path: str, seen: str) -> None:
+def test_paths_as_istio_has_them(path: str, seen: str | None) -> None:
     assert normalised(message(MANAGER, normalize_path=True), path) == seen
 
 

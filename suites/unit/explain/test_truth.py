@@ -15,8 +15,9 @@ OPEN = Unknown("why not")
         ([True, False], False, True),
         ([OPEN, False], False, OPEN),
         ([OPEN, True], OPEN, True),
+        ([OPEN, Unknown("another reason")], OPEN, OPEN),
     ],
-    ids=["nothing", "yes", "both", "unknown-or-no", "unknown-or-yes"],
+    ids=["nothing", "yes", "both", "unknown-or-no", "unknown-or-yes", "two-unknown"],
 )
 def test_what_decides_decides_whatever_is_unknown(
     items: list[Truth], all_hold: Truth, one_holds: Truth
