@@ -21,6 +21,7 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
 
 from meshtest.traffic import tls
 from meshtest.traffic.connect import name_of, tls_object
@@ -108,8 +109,9 @@ class Http2Connection(asyncio.Protocol):
         self.local = name_of(transport.get_extra_info("sockname"))
         self._tls = tls_object(transport)
         self.alpn, self.certificate = tls.negotiated(self._tls)
-        self._h2.local_settings.initial_window_size = _WINDOW
-        self._h2.local_settings.enable_push = 0
+        # As initial values: h2 announces these, and not what is changed before it announces.
+        values = {SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW, SettingCodes.ENABLE_PUSH: 0}
+        self._h2.local_settings = Settings(client=True, initial_values=values)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW)
         self.usable = True

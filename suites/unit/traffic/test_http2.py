@@ -165,6 +165,14 @@ def test_a_unary_call_has_its_message_and_status(driver: TrafficDriver, grpc_por
     assert (one.outcome, one.status, one.grpc_status, one.body) == (Outcome.RESPONSE, 200, 0, b"re:\x0a\x01x")
 
 
+def test_an_answer_may_be_larger_than_the_window_that_http2_starts_with(
+    driver: TrafficDriver, grpc_port: int
+) -> None:
+    text = b"x" * 300_000
+    one = driver.request(CALLER, call(grpc_port, "Unary", body=text, timeout=5.0))
+    assert (one.outcome, one.grpc_status, len(one.body) >= len(text)) == (Outcome.RESPONSE, 0, True)
+
+
 def test_a_stream_has_all_its_messages(driver: TrafficDriver, grpc_port: int) -> None:
     one = driver.request(CALLER, call(grpc_port, "Stream", body=b"m", messages=3))
     assert (one.grpc_status, one.messages) == (0, (b"re:m",) * 3)
