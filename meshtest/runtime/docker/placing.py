@@ -34,13 +34,15 @@ class Placing:
     def placed(self, plan: PodPlan) -> PodPlan:
         """What stands outside the pods' network is a container of it as well, at an address that no pod has.
 
-        Who calls its own address is led there as to a cluster IP.
+        Who calls its own address is led there as to a cluster IP; one that listens nowhere is called by nobody, and may
+        come when the rules of others have been set.
         """
         own = plan.pod.ip
         if self._network.has(own):
             return plan
         real = self._real[own] = self.address(plan.pod.key)
-        self._led[own] = {port.number: [(real, port.number)] for port in plan.pod.ports}
+        if plan.pod.ports:
+            self._led[own] = {port.number: [(real, port.number)] for port in plan.pod.ports}
         return replace(plan, pod=replace(plan.pod, ip=real))
 
     def cluster_ips(self, network: NetworkPlan) -> ClusterIps:

@@ -40,3 +40,11 @@ def test_every_further_process_has_an_address_of_its_own() -> None:
     assert len(set(found)) == 4
     assert found[0] == found[4]
     assert not {NETWORK.gateway, NETWORK.control_plane, NETWORK.resolver} & set(found)
+
+
+def test_a_caller_that_listens_nowhere_changes_no_rules_of_pods_that_came_before_it() -> None:
+    placing = Placing(NETWORK)
+    network = NetworkPlan(cluster_ips={}, zone={})
+    before = placing.cluster_ips(network)
+    assert NETWORK.has(placing.placed(plan(AWAY)).pod.ip)
+    assert placing.cluster_ips(network) == before
