@@ -11,6 +11,7 @@ The builds themselves use no network.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -130,17 +131,41 @@ def find_or_build(daemon: Daemon, progress: Callable[[str], object]) -> str:
             raise Unsupported(f"{GIVEN}={given} names no image here; unset it, or pull or build that image")
         return given
     wanted = recipe(daemon)
-    if daemon.has_image(wanted.tag):
-        return wanted.tag
+    if not daemon.has_image(wanted.tag):
+        with _workshop() as folder:
+            _build(daemon, wanted, folder, progress)
+    return wanted.tag
+
+
+def _build(daemon: Daemon, wanted: Recipe, folder: Path, progress: Callable[[str], object]) -> None:
+    if daemon.has_image(wanted.tag):  # by now: another process has built it
+        return
     if not daemon.has_image(wanted.site_tag):
         progress("building the meshtest image once (about a minute)")
         _ensure_base(daemon, wanted.base)
-        _build_site(daemon, wanted)
+        _build_site(daemon, wanted, folder)
     with tempfile.TemporaryFile() as context:
         _code_context(wanted, context)
         daemon.build(context, wanted.tag, {labels.IMAGE: "code"})
     _forget_older(daemon, wanted)
-    return wanted.tag
+
+
+@contextlib.contextmanager
+def _workshop() -> Iterator[Path]:
+    """A folder to build in, alone; what a build that was killed left in it is gone."""
+    place = Path(tempfile.gettempdir()) / f"meshtest-image-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != os.getuid():
+        raise RuntimeFailure(f"{place} belongs to another user; set TMPDIR to a folder of yours")
+    folder = place / "work"
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, however the process ends
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _ensure_base(daemon: Daemon, base: str) -> None:
@@ -155,16 +180,15 @@ def _ensure_base(daemon: Daemon, base: str) -> None:
         ) from exc
 
 
-def _build_site(daemon: Daemon, wanted: Recipe) -> None:
-    with tempfile.TemporaryDirectory(prefix="meshtest-image-") as work:
-        folder = Path(work) / "site"
-        _install(wanted, folder)
-        with tempfile.TemporaryFile(dir=work) as context:
-            with tarfile.open(fileobj=context, mode="w") as tar:
-                _add_text(tar, "Dockerfile", _SITE_FILE.format(base=wanted.base))
-                tar.add(folder, "site", filter=_plain)
-            context.seek(0)
-            daemon.build(context, wanted.site_tag, {labels.IMAGE: "site"})
+def _build_site(daemon: Daemon, wanted: Recipe, work: Path) -> None:
+    folder = work / "site"
+    _install(wanted, folder)
+    with tempfile.TemporaryFile(dir=work) as context:
+        with tarfile.open(fileobj=context, mode="w") as tar:
+            _add_text(tar, "Dockerfile", _SITE_FILE.format(base=wanted.base))
+            tar.add(folder, "site", filter=_plain)
+        context.seek(0)
+        daemon.build(context, wanted.site_tag, {labels.IMAGE: "site"})
 
 
 def _install(wanted: Recipe, folder: Path) -> None:

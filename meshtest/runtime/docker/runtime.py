@@ -129,6 +129,7 @@ class DockerRuntime:
         self.daemon.make_no_more()
         try:
             cleaning.remove(self.daemon, cleaning.of_run(self.daemon, run.name))
+            self.clean()  # again: of a run that was killed a moment ago, something may have appeared late
         except RuntimeFailure:
             atexit.register(_remove_at_last, run.name)
         if self._reaper is not None:
