@@ -1,18 +1,24 @@
 """After any sequence of apply, replace and delete the mesh is what a fresh one would be, from the next request on.
 
 What must hold is written down here a second time, in a few lines of Python that know these few policies only; what a
-fresh mesh would have is asked of a new engine, and compared with the versions that every Envoy says it runs.
+fresh mesh would have is asked of a new engine, and compared with what every Envoy says it runs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
+import pkgutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import envoy.extensions
 import pytest
+from envoy.config.listener.v3 import listener_pb2
+from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -197,16 +203,17 @@ class Fresh:
     """What a mesh that starts in some state would have: asked of a new engine, once per state."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, dict[str, str]]] = {}
+        self._known: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def versions(self, mesh: Mesh) -> dict[str, dict[str, str]]:
+    def configuration(self, mesh: Mesh) -> dict[str, dict[str, Any]]:
+        """Of each pod: the listeners, and the versions of all else."""
         told = state_of(mesh.model, None)
         key = json.dumps(sorted(map(str, told.objects.values())))
         if key not in self._known:
             self._known[key] = self._ask(mesh, told)
         return self._known[key]
 
-    def _ask(self, mesh: Mesh, told: Any) -> dict[str, dict[str, str]]:
+    def _ask(self, mesh: Mesh, told: Any) -> dict[str, dict[str, Any]]:
         engine = Engine.start(find_or_build(print))
         try:
             update = engine.update(set=map(dict, told.objects.values()), proxies=list(told.proxies.values()))
@@ -219,13 +226,24 @@ class Fresh:
             context, had = Context(directory=DIRECTORY, pod=pod.key), {}
             for kind, name, offset, size in update.header["proxies"][pod.node_id]["set"]:
                 raw = update.payload[offset : offset + size]
-                had[f"{kind} {name}"] = Resource.of(raw, decorator.decorate(kind, raw, context)).version
+                value = decorator.decorate(kind, raw, context)
+                had[f"{kind} {name}"] = listener(value) if kind == "LDS" else Resource.of(raw, value).version
             found[pod.key] = had
         return found
 
 
+def listener(raw: bytes) -> Any:
+    """A listener as the admin interface shows it."""
+    message = listener_pb2.Listener.FromString(raw)
+    return json.loads(json_format.MessageToJson(message, preserving_proto_field_name=True))
+
+
 @pytest.fixture(scope="module")
 def fresh() -> Fresh:
+    for module in pkgutil.walk_packages(envoy.extensions.__path__, "envoy.extensions."):
+        if module.name.endswith("_pb2"):  # json_format shows messages only of types that it knows
+            with contextlib.suppress(ImportError, TypeError):
+                importlib.import_module(module.name)
     return Fresh()
 
 
@@ -233,13 +251,18 @@ DUMPS = {"LDS": "dynamic_listeners", "CDS": "dynamic_active_clusters", "RDS": "d
 NAMED = {"LDS": "listener", "CDS": "cluster", "RDS": "route_config"}
 
 
-def used(mesh: Mesh, pod: str) -> dict[str, str]:
-    """The versions that an Envoy says it runs."""
-    found = {}
-    for kind, resource in DUMPS.items():
-        for entry in json.loads(mesh.admin(pod, f"/config_dump?resource={resource}")).get("configs", ()):
+def used(mesh: Mesh, pod: str) -> dict[str, Any]:
+    """The versions that an Envoy says it runs; of listeners all of it.
+
+    A listener of which only filter chains change keeps the version that it had.
+    """
+    found: dict[str, Any] = {}
+    for kind, dump in DUMPS.items():
+        for entry in json.loads(mesh.admin(pod, f"/config_dump?resource={dump}")).get("configs", ()):
             state = entry.get("active_state", entry)
-            found[f"{kind} {state[NAMED[kind]]['name']}"] = state["version_info"]
+            resource = state[NAMED[kind]]
+            resource.pop("@type")
+            found[f"{kind} {resource['name']}"] = resource if kind == "LDS" else state["version_info"]
     return found
 
 
@@ -259,7 +282,7 @@ def test_a_sequence_of_changes_leaves_what_a_fresh_mesh_has(
         for probe in PROBES:
             wanted = probe.expected(state)
             assert (probe, seen(mesh, probe, wanted)) == (probe, wanted)
-    for pod, wanted in fresh.versions(mesh).items():
+    for pod, wanted in fresh.configuration(mesh).items():
         kinds = tuple(f"{kind} " for kind in DUMPS)
         assert used(mesh, pod) == {
             name: version for name, version in wanted.items() if name.startswith(kinds)
