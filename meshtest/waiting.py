@@ -47,3 +47,15 @@ def wait_until(
         if time.monotonic() > deadline:
             raise RuntimeFailure(f"after {timeout:g} s: {what()}")
         time.sleep(step)
+
+
+def settled(look: Callable[[], T], timeout: float, *, still: float = 0.2) -> T:
+    """What `look` sees when it has seen the same for `still` seconds, or after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    seen, since = look(), time.monotonic()
+    while time.monotonic() < min(since + still, deadline):
+        time.sleep(still / 10)
+        now = look()
+        if now != seen:
+            seen, since = now, time.monotonic()
+    return seen

@@ -23,6 +23,7 @@ from meshtest.checks import (
     recovery,
     status,
     success,
+    telemetry,
 )
 from meshtest.checks.always import identities
 from meshtest.checks.judging import Judgement, requests, unknown
@@ -59,6 +60,8 @@ JUDGES: Mapping[str, Callable[[Any, Evidence], Judgement]] = {
     "mtls": mtls.mtls,
     "deniedBy": denied.denied_by,
     "allowed": denied.allowed,
+    "spans": telemetry.spans,
+    "accessLog": telemetry.access_log,
     "recovers": recovery.recovers,
     "shifts": recovery.shifts,
     "returns": recovery.returns,

@@ -100,11 +100,16 @@ def _words(words: Sequence[str]) -> tuple[str, str, str | None, list[str]]:
 def _model(paths: Sequence[str], options: argparse.Namespace) -> MeshModel:
     from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - `--help` needs nothing of it
     from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
 
     found = load(paths, allow_unsupported=options.allow_unsupported)
     if options.apply:
         found = merge(found, load(options.apply, allow_unsupported=options.allow_unsupported))
-    return build_model(found, options=BuildOptions(allow_unsupported=options.allow_unsupported))
+    settings = settings_of(
+        Path(options.mesh_config).read_text(encoding="utf-8") if options.mesh_config else None
+    )
+    chosen = BuildOptions(settings=settings, allow_unsupported=options.allow_unsupported)
+    return build_model(found, options=chosen)
 
 
 def _explain(

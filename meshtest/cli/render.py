@@ -48,8 +48,10 @@ def run(options: argparse.Namespace) -> int:
     """Print the configuration, or the difference."""
     from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - `--help` needs nothing of it
     from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
 
-    chosen = BuildOptions(allow_unsupported=options.allow_unsupported)
+    settings = settings_of(_read(options.mesh_config))
+    chosen = BuildOptions(settings=settings, allow_unsupported=options.allow_unsupported)
     given = load(options.paths, allow_unsupported=options.allow_unsupported)
     model = build_model(given, made=_deployed(given), options=chosen)
     text = _text(_rendered(model, options), as_json=options.json)

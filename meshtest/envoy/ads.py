@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshtest.envoy.refusals import Refusal, readable
+from meshtest.envoy.refusals import Refusal, readable, summary
 from meshtest.envoy.resources import KINDS, TYPE_URLS, WILDCARD_KINDS, Changes, Resource, message
 from meshtest.envoy.signals import Signal
 
@@ -30,7 +30,7 @@ class Rejected(Exception):  # noqa: N818 - the kind of error that the caller rea
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self.refusals = tuple(refusals)
-        super().__init__("\n".join(str(refusal) for refusal in refusals))
+        super().__init__(summary(refusals))
 
 
 @dataclass(slots=True)

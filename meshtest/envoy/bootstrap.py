@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.names import file_name
+from meshtest.mesh.proxy_config import zipkin_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,16 @@ _MANAGER = _TYPES + "envoy.extensions.filters.network.http_connection_manager.v3
 _ROUTER = _TYPES + "envoy.extensions.filters.http.router.v3.Router"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = 100_000
+_ZIPKIN = {
+    "@type": _TYPES + "envoy.config.trace.v3.ZipkinConfig",
+    "collector_cluster": "zipkin",
+    "collector_endpoint": "/api/v2/spans",
+    "collector_endpoint_version": "HTTP_JSON",
+    "trace_id_128bit": True,
+    "shared_span_context": False,
+}
+_SPANS_AT_ONCE = {"tracing.zipkin.min_flush_spans": 1, "tracing.opentelemetry.min_flush_spans": 1}
+"""Else an Envoy keeps spans for five seconds."""
 
 
 def socket_path(directory: str, pod_key: str, purpose: str) -> str:
@@ -49,7 +60,7 @@ def socket_path(directory: str, pod_key: str, purpose: str) -> str:
     return f"{directory}/{file_name(pod_key)}.{purpose}"
 
 
-def node_metadata(pod: Pod, *, proxy_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def node_metadata(pod: Pod) -> dict[str, Any]:
     """What a pod's Envoy says of itself; istiod is given the same (istio/istio: pkg/model/proxy.go)."""
     metadata: dict[str, Any] = {
         "NAME": pod.name,
@@ -66,8 +77,6 @@ def node_metadata(pod: Pod, *, proxy_config: Mapping[str, Any] | None = None) ->
     }
     if pod.annotations:
         metadata["ANNOTATIONS"] = dict(pod.annotations)
-    if proxy_config:
-        metadata["PROXY_CONFIG"] = dict(proxy_config)
     return metadata
 
 
@@ -97,7 +106,7 @@ def bootstrap(
         "node": _node(pod, told),
         "layered_runtime": {
             "layers": [
-                {"name": "global config", "static_layer": _runtime_flags(told)},
+                {"name": "global config", "static_layer": _runtime_flags(pod.proxy_config)},
                 {"name": "admin", "admin_layer": {}},
             ]
         },
@@ -115,6 +124,10 @@ def bootstrap(
         config["static_resources"]["listeners"].append(
             _answering("readiness", address, path="/healthz/ready")
         )
+    zipkin = zipkin_address(pod.proxy_config)
+    if zipkin is not None:
+        config["static_resources"]["clusters"].append(_zipkin(*zipkin))
+        config["tracing"] = {"http": {"name": "envoy.tracers.zipkin", "typed_config": _ZIPKIN}}
     if socket_mark is not None:
         config["cluster_manager"] = {"upstream_bind_config": {"socket_options": [_mark(socket_mark)]}}
     if allow is not None:
@@ -133,16 +146,16 @@ def _node(pod: Pod, metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _runtime_flags(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _runtime_flags(proxy_config: Mapping[str, Any]) -> dict[str, Any]:
     """istio/istio: pkg/bootstrap/config.go, extractRuntimeFlags."""
     flags: dict[str, Any] = {
         "re2.max_program_size.error_level": 32768,
         "envoy.reloadable_features.http_reject_path_with_fragment": False,
         "envoy.reloadable_features.fixed_heap_use_allocated": True,
         "envoy.reloadable_features.coalesce_lb_rebuilds_on_batch_update": False,
+        **_SPANS_AT_ONCE,
     }
-    values = (metadata.get("PROXY_CONFIG") or {}).get("runtimeValues") or {}
-    for key, value in values.items():
+    for key, value in (proxy_config.get("runtimeValues") or {}).items():
         if value == "":
             flags.pop(key, None)
         else:
@@ -201,6 +214,20 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
                 "@type": _TYPES + _HTTP_OPTIONS,
                 "explicit_http_config": {"http2_protocol_options": {}},
             }
+        },
+    }
+
+
+def _zipkin(host: str, port: int) -> dict[str, Any]:
+    address = {"socket_address": {"address": host, "port_value": port}}
+    return {
+        "name": "zipkin",
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "V4_ONLY",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": "zipkin",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
 

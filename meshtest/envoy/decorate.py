@@ -25,6 +25,7 @@ from meshtest.envoy.faults_filter import fault_filters
 from meshtest.envoy.patience import do_not_wait, names_files
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.names import file_name
+from meshtest.mesh.unsupported import only_istios
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableSequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from meshtest.envoy.distort import Limits
 
 _ISTIO_ONLY = frozenset(("istio.metadata_exchange", "istio.stats", "istio_authn", "istio.workload_metadata"))
-_ISTIO_PREFIXES = ("io.istio.", "istio.", "envoy.tcp.metadataexchange", "stats.", "envoy.filters.http.alpn")
 _ISTIO_MARKER = b"istio"
 _BLANK = b"\x01"
 _FORMS = 8192
@@ -215,10 +215,8 @@ def _only_istio(chosen: Any) -> bool:
         return True
     config = chosen.typed_config
     if config.Is(typed_struct_pb2.TypedStruct.DESCRIPTOR):
-        name = typed_struct_pb2.TypedStruct.FromString(config.value).type_url.rpartition("/")[2]
-    else:
-        name = config.type_url.rpartition("/")[2]
-    return bool(name.startswith(_ISTIO_PREFIXES))
+        return only_istios(typed_struct_pb2.TypedStruct.FromString(config.value).type_url)
+    return only_istios(config.type_url)
 
 
 def _stamp(metadata: base_pb2.Metadata, generation: int) -> None:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHOWN = 3
 _CUT = "...(truncated)"
 _QUOTED = re.compile(r"goo\.gle/debug\w*\s.*\n: ", re.DOTALL)
 _QUOTED_AND_CUT = re.compile(r"goo\.gle/debug\w*\s.*", re.DOTALL)
@@ -31,7 +36,31 @@ class Refusal:
         return self.said.endswith(_CUT)
 
     def __str__(self) -> str:
-        return f"{self.pod} refused {self.kind} [{', '.join(self.names)}]: {readable(self.said)}"
+        return f"{self.pod} refused {self._what}: {readable(self.said)}"
+
+    @property
+    def _what(self) -> str:
+        return f"{self.kind} [{_listed(self.names)}]"
+
+
+def summary(refusals: Sequence[Refusal]) -> str:
+    """The first refusal of each reason, and who else refused for it."""
+    pods: dict[str, dict[str, None]] = {}
+    first: dict[str, Refusal] = {}
+    for refusal in refusals:
+        reason = readable(refusal.said)
+        first.setdefault(reason, refusal)
+        pods.setdefault(reason, {})[refusal.pod] = None
+    lines = []
+    for reason, refusal in first.items():
+        others = [pod for pod in pods[reason] if pod != refusal.pod]
+        lines.append(f"{refusal}{f' (and so did {_listed(others)})' if others else ''}")
+    return "\n".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join([*names[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 def readable(said: str) -> str:

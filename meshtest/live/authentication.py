@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.kinds import SECURITY, group_of
-from meshtest.mesh.model import ROOT_NAMESPACE
 from meshtest.mesh.selectors import matches
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ def for_tokens(model: MeshModel, pod: Pod, issuer: str) -> tuple[Manifest, str] 
 
     Of an issuer that none of them knows, the only one there is; None where several might be meant.
     """
-    policies = [each for each in _policies(model, "RequestAuthentication") if _holds(each, pod)]
+    root = model.root_namespace
+    policies = [each for each in _policies(model, "RequestAuthentication") if _holds(each, pod, root)]
     for policy in policies:
         for index, rule in enumerate(_spec(policy).get("jwtRules") or ()):
             if issuer and rule.get("issuer") == issuer:
@@ -36,9 +36,10 @@ def for_tokens(model: MeshModel, pod: Pod, issuer: str) -> tuple[Manifest, str] 
 
 def for_peers(model: MeshModel, pod: Pod, port: int) -> tuple[Manifest, str] | None:
     """The PeerAuthentication whose mode holds for a port of a pod, and the path of the mode."""
-    policies = [each for each in _policies(model, "PeerAuthentication") if _holds(each, pod)]
+    root = model.root_namespace
+    policies = [each for each in _policies(model, "PeerAuthentication") if _holds(each, pod, root)]
     for level in (_of_workload, _of_namespace, _of_mesh):
-        for policy in (each for each in policies if level(each, pod)):
+        for policy in (each for each in policies if level(each, pod, root)):
             spec = _spec(policy)
             for path, mode in _modes(spec, port, alone=level is not _of_workload):
                 if mode not in _INHERITED:
@@ -83,23 +84,22 @@ def _labels(manifest: Manifest) -> Mapping[str, str]:
     return (_spec(manifest).get("selector") or {}).get("matchLabels") or {}
 
 
-def _holds(manifest: Manifest, pod: Pod) -> bool:
+def _holds(manifest: Manifest, pod: Pod, root: str) -> bool:
     spec, namespace = _spec(manifest), manifest.ref.namespace
     targets = [*(spec.get("targetRefs") or ()), *([spec["targetRef"]] if spec.get("targetRef") else ())]
     if targets:
         names = [each.get("name") for each in targets if each.get("kind") == "Gateway"]
         return namespace == pod.namespace and pod.labels.get(GATEWAY_NAME, "") in names
-    return namespace in (pod.namespace, ROOT_NAMESPACE) and matches(_labels(manifest), pod.labels)
+    return namespace in (pod.namespace, root) and matches(_labels(manifest), pod.labels)
 
 
-def _of_workload(manifest: Manifest, pod: Pod) -> bool:
+def _of_workload(manifest: Manifest, pod: Pod, _root: str) -> bool:
     return bool(_labels(manifest)) and manifest.ref.namespace == pod.namespace
 
 
-def _of_namespace(manifest: Manifest, pod: Pod) -> bool:
+def _of_namespace(manifest: Manifest, pod: Pod, _root: str) -> bool:
     return not _labels(manifest) and manifest.ref.namespace == pod.namespace
 
 
-def _of_mesh(manifest: Manifest, pod: Pod) -> bool:
-    del pod
-    return not _labels(manifest) and manifest.ref.namespace == ROOT_NAMESPACE
+def _of_mesh(manifest: Manifest, _pod: Pod, root: str) -> bool:
+    return not _labels(manifest) and manifest.ref.namespace == root

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.envoy.bootstrap import node_metadata
 from meshtest.errors import ConfigurationRejected
 from meshtest.istiod.engine import Rejected, ref_of
+from meshtest.live.blaming import blamed
 from meshtest.live.notices import notices, refused, starving, unserved
 from meshtest.mesh.addresses import is_ipv4
 from meshtest.mesh.build import engine_proxies
@@ -118,12 +119,13 @@ class ControlPlane:
             details = self._push(
                 model, _Push(envoys=_envoys(model), update=update, anew=anew, gone=gone), start_pods
             )
-        except ConfigurationRejected:
+        except ConfigurationRejected as exc:
+            changed = _changed(before, self._told)
             added = [name for name in self._told.proxies if name not in before.proxies]
             back = self._tell(before)
             self._channel.call("update", back.payload, timeout=self._timeouts.push, **back.header)
             self._channel.call("proxies", timeout=self._timeouts.push, remove=added)
-            raise
+            raise blamed(exc, model, changed) from exc
         return Pushed(
             engine=asked - began,
             push=time.monotonic() - asked,
@@ -139,7 +141,7 @@ class ControlPlane:
         """Have istiod generate what the difference to the last state needs; all of it for the proxies `anew`."""
         old = self._told
         update = self._engine.update(
-            set=[dict(body) for ref, body in state.objects.items() if old.objects.get(ref) != body],
+            set=[dict(body) for body in _changed(old, state).values()],
             delete=[ref for ref in old.objects if ref not in state.objects],
             proxies=list(state.proxies.values()) if anew or state.proxies != old.proxies else None,
             remove_proxies=[*anew, *(name for name in old.proxies if name not in state.proxies)],
@@ -226,6 +228,10 @@ class ControlPlane:
         if not self.outage:  # else it is told when it is back
             within = self._timeouts.push
             self._channel.call("away", timeout=within + 1, within=within, proxies=sorted(self._away))
+
+
+def _changed(old: Told, new: Told) -> dict[ObjectRef, Mapping[str, Any]]:
+    return {ref: body for ref, body in new.objects.items() if old.objects.get(ref) != body}
 
 
 def state_of(model: MeshModel, mesh_config: str | None) -> Told:

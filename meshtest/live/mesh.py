@@ -29,6 +29,7 @@ from meshtest.live.assembly import (
     sandbox_plan,
 )
 from meshtest.live.changing import Changes
+from meshtest.live.collecting import lines_of, spans_of, with_telemetry
 from meshtest.live.control import ControlPlane, Pushed, SharedDisk
 from meshtest.live.decisions import told
 from meshtest.live.envoys import versions
@@ -40,13 +41,15 @@ from meshtest.live.sending import Around, Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import identity, load_in_turn
+from meshtest.mesh.mesh_config import settings_of
 from meshtest.mesh.outside import OUTSIDE
-from meshtest.runtime.base import PodPlan
+from meshtest.mesh.standins import COLLECTOR, plays
+from meshtest.runtime.base import Part, PodPlan
 from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
 from meshtest.traffic.history import AccessLog
 from meshtest.traffic.model import History, Request
-from meshtest.waiting import Timeouts
+from meshtest.waiting import Timeouts, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.external import Credentials
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
-    from meshtest.runtime.base import Action, Completed, Part, Sandbox
+    from meshtest.runtime.base import Action, Completed, Sandbox
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
@@ -169,7 +172,7 @@ class Mesh:
         self.engine = engine
         self._deployments = GatewayDeployments(engine)
         self._choose_runtime()
-        self._model = self._build()
+        self._model = self._build(self._mesh_config)
         sandbox = self._start_sandbox(self._model)
         self._sandbox = sandbox
         external = self.options.applications.external
@@ -303,12 +306,17 @@ class Mesh:
         return [*ready, *load_in_turn(paths, allow_unsupported=self.options.allow_unsupported)]
 
     def _build(
-        self, applied: Objects | None = None, base: Objects | None = None, previous: MeshModel | None = None
+        self,
+        mesh_config: str | None,
+        applied: Objects | None = None,
+        base: Objects | None = None,
+        previous: MeshModel | None = None,
     ) -> MeshModel:
         external = self.options.applications.external
         given = _by_identity(external.secrets())
         manifests = [*{**given, **(self._base if base is None else base), **(applied or {})}.values()]
         options = BuildOptions(
+            settings=settings_of(mesh_config),
             allow_unsupported=self.options.allow_unsupported,
             pod_network=self._pod_network,
             external=external.hosts,
@@ -319,7 +327,7 @@ class Mesh:
 
     def _change(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
         old = self._model
-        model = self._build(applied, base, old)
+        model = self._build(mesh_config, applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
         fresh = [pod for pod in model.pods if before.get(pod.key) != pod]
         stale = [key for key, pod in before.items() if after.get(key) != pod]
@@ -408,7 +416,8 @@ class Mesh:
 
     def _around(self) -> Around:
         """What there was while requests were under way; what has gone meanwhile may have answered some."""
-        return Around(pods=self.pods_met, services=self._model.cluster_ips)
+        steady = not self._changes.made
+        return Around(pods=self.pods_met, services=self._model.cluster_ips, steady=steady)
 
     def _caller(self, name: str) -> Pod:
         """Who is meant; a place outside the mesh is made when it is first asked for."""
@@ -489,6 +498,22 @@ class Mesh:
             if forget:
                 self._sender.ask(each, f"{url}/_meshtest/reset", "POST")
         return noted
+
+    def collect(self, history: History) -> History:
+        """The same history, its exchanges with the spans and the access log lines about them.
+
+        Returns when nothing more comes: sidecars send spans and write lines when a request has ended.
+        """
+        collectors = [pod.key for pod in self.pods if plays(pod) == COLLECTOR]
+        writers = [pod.key for pod in self.pods if pod.has_envoy]
+
+        def told() -> tuple[list[dict[str, Any]], dict[str, str]]:
+            noted = [each for pod in collectors for each in self.received(pod)]
+            return noted, {pod: self._sandbox.logs(pod, Part.SIDECAR) for pod in writers}
+
+        noted, logs = settled(told, self.options.timeouts.evidence)
+        spans = spans_of(noted, self.pods) if collectors else None
+        return replace(history, exchanges=tuple(with_telemetry(history.exchanges, spans, lines_of(logs))))
 
     # -- faults ----------------------------------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ class Around:
     pods: Iterable[Pod]
     services: Mapping[str, Mapping[int, Sequence[Backend]]]
     """Address that kube-proxy answers -> port -> pods behind it."""
+    steady: bool = True
+    """Nothing was changed meanwhile."""
 
 
 class Sender:
@@ -117,6 +119,7 @@ class Sender:
             silent=faults.silent(since),
             detours=faults.detours(since),
             services=met.services,
+            calm=met.steady and not faults.windows,
         )
         faults.count(joined)
         return History(exchanges=tuple(joined), faults=faults.windows, seed=self._seed)

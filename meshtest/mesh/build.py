@@ -8,6 +8,7 @@ Pure: the same manifests, and the same model before, give the same model.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +23,20 @@ from meshtest.mesh.injection import interception
 from meshtest.mesh.kinds import RBAC, group_of, sort
 from meshtest.mesh.machines import external_places
 from meshtest.mesh.manifests import unique
-from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN, MeshModel
+from meshtest.mesh.mesh_config import MeshSettings
+from meshtest.mesh.model import MeshModel
 from meshtest.mesh.places import locate
 from meshtest.mesh.pods import Surroundings, is_workload, pods_of
 from meshtest.mesh.proxies import engine_proxies
+from meshtest.mesh.proxy_config import proxy_config
 from meshtest.mesh.service_addresses import services_of
 from meshtest.mesh.slices import check_slice
 from meshtest.mesh.standins import plays
 from meshtest.mesh.topology import nodes_of
+from meshtest.mesh.unsupported import check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from meshtest.mesh.external import ExternalHost
     from meshtest.mesh.model import Manifest, Pod, Service
@@ -48,8 +52,8 @@ __all__ = ["BuildOptions", "build_model", "engine_proxies", "locate"]
 class BuildOptions:
     """What decides about a mesh besides its manifests."""
 
-    trust_domain: str = TRUST_DOMAIN
-    root_namespace: str = ROOT_NAMESPACE
+    settings: MeshSettings = field(default_factory=MeshSettings)
+    """Of MeshConfig."""
     allow_unsupported: bool = False
     placement: Mapping[str, str] = field(default_factory=dict)
     """Pod or workload, as `namespace/name` -> node."""
@@ -84,16 +88,19 @@ def build_model(
     kinds = sort(every, allow_unsupported=options.allow_unsupported)
     if not options.allow_unsupported:
         check_classes(kinds.acted_on)
+        if not options.proxies:
+            check_parts(kinds.acted_on)
     acted_on = [*kinds.acted_on, *made]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)
     drafts = _drafts(acted_on, around)
     if options.usual_gateways:
-        added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.root_namespace)
+        added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.settings.root_namespace)
         drafts |= _drafts(added, around)
         acted_on += added
+    configs = _proxy_configs(drafts, options.settings)
     pods = [
-        replace(pod, proxy_image=_proxy_image(pod, options.proxies))
+        replace(pod, proxy_config=configs[pod.key], proxy_image=_proxy_image(pod, options.proxies))
         for pod in _addressed(drafts, previous, options.pod_network)
     ]
     services = services_of(acted_on, previous)
@@ -114,7 +121,8 @@ def build_model(
         zone={**network.zone(services.values(), behind), **external_zone(options.external, external)},
         passed_over=kinds.passed_over,
         unsupported=kinds.unsupported,
-        trust_domain=options.trust_domain,
+        trust_domain=options.settings.trust_domain,
+        root_namespace=options.settings.root_namespace,
         created=created,
     )
 
@@ -134,8 +142,8 @@ def _surroundings(
         nodes=list(nodes.values()),
         placement=options.placement,
         not_ready=options.not_ready,
-        trust_domain=options.trust_domain,
-        root_namespace=options.root_namespace,
+        trust_domain=options.settings.trust_domain,
+        root_namespace=options.settings.root_namespace,
     )
 
 
@@ -157,6 +165,17 @@ def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tu
     return made
 
 
+def _proxy_configs(
+    made: Mapping[str, tuple[Pod, Manifest]], settings: MeshSettings
+) -> dict[str, dict[str, Any]]:
+    """What the Envoy of each pod is started with."""
+    found = {}
+    for key, (pod, manifest) in made.items():
+        with _at_annotation(manifest):
+            found[key] = proxy_config(pod, settings.proxy) if pod.has_envoy else {}
+    return found
+
+
 def _addressed(
     drafts: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None, pod_network: str
 ) -> list[Pod]:
@@ -171,9 +190,16 @@ def _proxy_image(pod: Pod, proxies: Mapping[str, str]) -> str:
 
 
 def _check_annotations(pod: Pod, manifest: Manifest) -> None:
-    try:
+    with _at_annotation(manifest):
         interception(pod)
         plays(pod)
+
+
+@contextmanager
+def _at_annotation(manifest: Manifest) -> Iterator[None]:
+    """Say where the annotation of a pod stands that is wrong."""
+    try:
+        yield
     except ManifestError as error:
         path = error.key if manifest.ref.kind == "Pod" else f"spec.template.{error.key}"
         raise ManifestError(error.problem, location=fields_of(manifest).at(path), key=path) from None
@@ -200,7 +226,7 @@ def _cluster(
     given = {objects.identity_of(one.body): one.body for one in manifests}
     used = {one.ref.namespace: None for one in manifests if one.ref.namespace}
     written = [one.ref.name for one in _of_kind(manifests, "Namespace")]
-    namespaces = dict.fromkeys([options.root_namespace, "default", *written, *used])
+    namespaces = dict.fromkeys([options.settings.root_namespace, "default", *written, *used])
     accounts = dict.fromkeys(
         [(name, "default") for name in namespaces] + [(pod.namespace, pod.service_account) for pod in pods]
     )

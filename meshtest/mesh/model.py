@@ -114,6 +114,8 @@ class Pod:
     node: str = ""
     host_network: bool = False
     trust_domain: str = TRUST_DOMAIN
+    proxy_config: Mapping[str, Any] = field(default_factory=dict)
+    """What of its ProxyConfig its Envoy is started with (`mesh.proxy_config`)."""
     ready: bool = True
     mounts: tuple[Mount, ...] = ()
     """What its proxy finds on its disk."""
@@ -226,6 +228,7 @@ class MeshModel:
     unsupported: Sequence[Manifest] = ()
     """Kinds that nothing acts on and that were allowed nevertheless."""
     trust_domain: str = TRUST_DOMAIN
+    root_namespace: str = ROOT_NAMESPACE
     created: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict, repr=False)
     """When each object was first applied, counted up; by group, kind, namespace and name."""
 

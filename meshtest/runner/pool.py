@@ -22,6 +22,7 @@ from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
+from meshtest.mesh.mesh_config import settings_of
 from meshtest.runtime.base import Capability
 from meshtest.scenario.external import external_hosts
 
@@ -120,7 +121,11 @@ class MeshPool:
 
     def built(self, manifests: Sequence[Manifest], scenario: Scenario) -> MeshModel:
         """What the mesh of a scenario is with these manifests."""
-        options = BuildOptions(allow_unsupported=self.options.allow_unsupported, external=scenario.external)
+        options = BuildOptions(
+            settings=settings_of(scenario.mesh_config),
+            allow_unsupported=self.options.allow_unsupported,
+            external=scenario.external,
+        )
         return build_model(manifests, made=self.deployed(manifests), options=options)
 
     def deployed(self, manifests: Sequence[Manifest]) -> Sequence[Manifest]:

@@ -23,6 +23,7 @@ from meshtest.errors import MeshTestError, RuntimeFailure
 from meshtest.live.sending import Pace
 from meshtest.runner.result import ScenarioResult, Step
 from meshtest.scenario.consistency import RECOVERY
+from meshtest.scenario.expect_telemetry import AccessLog, Spans
 from meshtest.scenario.expect_time import Recovers, Returns
 from meshtest.traffic.model import Request
 
@@ -95,6 +96,8 @@ class _Run:
             self._probe_recovery(mesh)
             self._send_all(mesh, "after")
         history = replace(mesh.history, exchanges=tuple(self.exchanges))
+        if any(isinstance(check.what, (Spans, AccessLog)) for check in scenario.expect):
+            history = mesh.collect(history)
         with self.step("checks"):
             brought = [*scenario.policies, *(each for change in scenario.changes for each in change.apply)]
             facts = facts_of(mesh.model, brought, self.sent, gone=mesh.pods_met)

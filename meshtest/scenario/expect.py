@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshtest.scenario import expect_answer, expect_callee, expect_policy, expect_time
+from meshtest.scenario import expect_answer, expect_callee, expect_policy, expect_telemetry, expect_time
 from meshtest.scenario.bounds import TextMatch, text_match
 from meshtest.scenario.expect_answer import (
     STATUSES,
@@ -26,6 +26,7 @@ from meshtest.scenario.expect_answer import (
 )
 from meshtest.scenario.expect_callee import AnsweredBy, Call, MirroredTo, Received, RequestHeaders, Sticky
 from meshtest.scenario.expect_policy import Allowed, Attempts, DeniedBy, Mtls, ResponseFlags, RoutedBy
+from meshtest.scenario.expect_telemetry import AccessLog, Spans
 from meshtest.scenario.expect_time import Hits, Recovers, Returns, Shifts
 from meshtest.scenario.fields import Key, Shape, key, list_of, record
 from meshtest.scenario.items import items_schema, read_item
@@ -42,12 +43,14 @@ Expectation = (
     Status | SuccessRate | OutcomeIs | GrpcStatus | Headers | Body | Latency
     | AnsweredBy | MirroredTo | Sticky | RequestHeaders | Received | Call
     | Attempts | Mtls | DeniedBy | Allowed | RoutedBy | ResponseFlags
+    | Spans | AccessLog
     | Recovers | Shifts | Returns | Hits
 )  # fmt: skip
 CHECKS: Mapping[str, Shape[Any]] = {
     **expect_answer.CHECKS,
     **expect_callee.CHECKS,
     **expect_policy.CHECKS,
+    **expect_telemetry.CHECKS,
     **expect_time.CHECKS,
 }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.traffic.headers import MIRROR_MEMBER
 from meshtest.traffic.model import Hop
+from meshtest.traffic.request_ids import exchange_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ def exchange_id(line: Mapping[str, Any]) -> str | None:
         if start >= 0:
             return str(members[start + 9 :].partition(",")[0].partition(";")[0].strip())
     found = line.get("request_id")
-    return str(found) if found else None
+    return exchange_of(str(found)) if found else None
 
 
 def hop_of(line: Mapping[str, Any]) -> Hop:

@@ -65,8 +65,8 @@ def request_from_dict(data: Mapping[str, Any]) -> Request:
 def exchange_to_dict(exchange: Exchange) -> dict[str, Any]:
     """An exchange without what is default; hops as their access log lines."""
     found = _changed(exchange)
-    for name in ("decided_by", "policies"):
-        found.pop(name, None)  # the hops tell it again
+    for name in ("decided_by", "policies", "spans", "access_log"):
+        found.pop(name, None)  # the hops tell it again, or it is judged already
     found["request"] = request_to_dict(exchange.request)
     if exchange.messages:
         found["messages"] = [bytes_to_json(message) for message in exchange.messages]

@@ -51,6 +51,8 @@ _INBOUND_PORT = 15006
 """Outbound, too, Envoy takes for the listener of this port what goes to it, whatever the address."""
 _NOT_SENT = frozenset({"UF", "UH", "NR", "NC", "UO", "DPE"})
 """Envoy's response flags of requests that never left for a pod."""
+_BROKEN = frozenset({Outcome.RESET, Outcome.HANDSHAKE_FAILURE})
+"""How an exchange ends that an Envoy has refused."""
 _BY_ID = ("http://", "h2c://", "grpc://", "ws://")
 """Schemes of calls whose lines carry the id."""
 
@@ -83,12 +85,16 @@ class Pods:
         silent: Iterable[str] = (),
         detours: Mapping[str, str] | None = None,
         services: Services | None = None,
+        *,
+        calm: bool = False,
     ) -> None:
         self._by_key = {pod.key: pod for pod in pods}
         self._by_ip = {pod.ip: pod for pod in self._by_key.values()}
         self._silent = frozenset(silent)
         self._detours = detours or {}
         self._services = services or {}
+        self.calm = calm
+        """No fault is about: who was connected to has been there, and has logged it."""
         self._rules: dict[str, InterceptionRules | None] = {}
 
     def caller(self, exchange: Exchange) -> Pod | None:
@@ -232,9 +238,8 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
 
 def _among(exchange: Exchange, pods: Pods) -> frozenset[Place]:
     """The Envoys of which one took a request that no sidecar sent, where it was answered by way of a Service."""
-    if exchange.outcome is not Outcome.RESPONSE:
-        return frozenset()
-    return pods.behind_service(exchange.remote_address)
+    answered = exchange.outcome is Outcome.RESPONSE or (pods.calm and exchange.outcome in _BROKEN)
+    return pods.behind_service(exchange.remote_address) if answered else frozenset()
 
 
 def _entry(exchange: Exchange, pods: Pods, must: Counter[Place]) -> bool:
@@ -263,11 +268,13 @@ def _onward(line: Line, pods: Pods, must: Counter[Place]) -> int:
     if there is None:
         return attempts - 1
     place = (there[0].key, there[1])
-    if _answered(line):
+    flags = frozenset((line.get("flags") or "").split(","))
+    failed = bool(line.get("upstream_failure"))
+    connected = bool(line.get("upstream_local")) and not failed and not flags & _NOT_SENT
+    if _answered(line) or (pods.calm and connected):
         must[place] += not _opaque(line, there[0])
         return attempts - 1
-    flags = frozenset((line.get("flags") or "").split(","))
-    return attempts - 1 if flags & _NOT_SENT and not line.get("upstream_failure") else attempts
+    return attempts - 1 if flags & _NOT_SENT and not failed else attempts
 
 
 def _opaque(line: Line, pod: Pod) -> bool:

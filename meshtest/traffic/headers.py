@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshtest.traffic.request_ids import request_id
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -34,8 +36,7 @@ def all_headers(request: Request, exchange: str, marks: Sequence[str]) -> list[t
     """The user's headers verbatim and in order (baggage joined at the end), then the driver's own."""
     headers = [(name, value) for name, value in request.headers if name.lower() != "baggage"]
     if not has_header(request, "x-request-id"):
-        # Not shaped like a UUID, so that Envoy keeps it as it is.
-        headers.append(("x-request-id", exchange))
+        headers.append(("x-request-id", request_id(exchange)))
     headers.append(("baggage", baggage(exchange, marks, given_baggage(request))))
     return headers
 

@@ -98,7 +98,7 @@ class AccessLog:
                 self._by_address[address].append(line)
 
 
-def join(
+def join(  # noqa: PLR0913 - each is something that is known of the mesh besides
     exchanges: Iterable[Exchange],
     log: AccessLog,
     pods: Iterable[Pod],
@@ -108,6 +108,7 @@ def join(
     silent: Iterable[str] = (),
     detours: Mapping[str, str] | None = None,
     services: Services | None = None,
+    calm: bool = False,
 ) -> tuple[Exchange, ...]:
     """The exchanges with their hops: once every line that must exist is there, or after `timeout` seconds.
 
@@ -119,9 +120,10 @@ def join(
         grace: seconds without news after which lines that need not exist are given up.
         silent: pods (`ns/name`) whose lines may be lost, since their sidecar was killed.
         services: address that kube-proxy answers -> port -> pods behind it.
+        calm: no fault is or was about, so that who was connected to must have logged it.
         detours: `ip:port` that sidecars send to -> `ip:port` of the pod behind it, where the two differ.
     """
-    joining = _Joining(exchanges, log, Pods(pods, silent, detours, services))
+    joining = _Joining(exchanges, log, Pods(pods, silent, detours, services, calm=calm))
     deadline = time.monotonic() + timeout
     while True:
         fed = log.absorb()

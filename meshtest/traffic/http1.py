@@ -15,6 +15,7 @@ from meshtest.traffic.connect import name_of, tls_object
 from meshtest.traffic.headers import ID_MEMBER, encoded, given_baggage, has_header
 from meshtest.traffic.model import Outcome, Protocol
 from meshtest.traffic.reply import Reply, cause
+from meshtest.traffic.request_ids import request_id
 
 if TYPE_CHECKING:
     import ssl
@@ -55,7 +56,8 @@ class Template:
         """One request; `marks` are baggage members, each with a comma before it."""
         if self._between is None:
             return b"".join((self._before, exchange, marks, self._after))
-        return b"".join((self._before, exchange, self._between, exchange, marks, self._after))
+        own = request_id(exchange.decode()).encode()
+        return b"".join((self._before, own, self._between, exchange, marks, self._after))
 
 
 def _wants_length(request: Request) -> bool:

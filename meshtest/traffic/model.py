@@ -216,6 +216,32 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One span that a collector received from a sidecar or gateway."""
+
+    pod: str
+    """Whose, `namespace/name`; empty where the span does not tell."""
+    service: str
+    name: str
+    kind: str
+    """`client` or `server`."""
+    trace_id: str
+    span_id: str
+    parent_id: str
+    protocol: str
+    """`zipkin` or `otlp`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line that a sidecar or gateway wrote to its standard output."""
+
+    pod: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One request and all that is known of it. Times are epoch seconds."""
 
@@ -258,6 +284,10 @@ class Exchange:
     """The policy that denied it, else the one that routed it; as the sidecars' logs name it."""
     policies: tuple[Decision, ...] = ()
     """Which AuthorizationPolicies let it through, and what those in a dry run would have done, hop by hop."""
+    spans: tuple[Span, ...] | None = None
+    """What collectors received about it; None: nobody has asked them (`Mesh.collect`)."""
+    access_log: tuple[LogLine, ...] | None = None
+    """What sidecars wrote about it since Telemetry or MeshConfig wants it; None: nobody has looked (`Mesh.collect`)."""
 
     def __post_init__(self) -> None:
         """Give headers their lookup by name."""

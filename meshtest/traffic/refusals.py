@@ -23,6 +23,8 @@ _BAD_PROVIDER = "-deny-due-to-bad-CUSTOM-action"
 _JWT = re.compile(r"jwt_authn_access_denied\{(.*)\}")
 _CONFIG = re.compile(r"/namespaces/(?P<namespace>[^/]+)/destination-rule/(?P<name>[^/]+)$")
 _TLS_ERROR = re.compile(r"OPENSSL_internal:(.*?)(?::TLS_error_end|$)")
+_NO_TLS = "TLS_error"
+"""What Envoy says of plaintext that it has looked into for TLS."""
 _CUSTOM = "istio_ext_authz_shadow_effective_policy_id"
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
 _EXT_AUTHZ = {
@@ -128,7 +130,7 @@ def _connection(hop: Hop) -> Said | None:
     failure = str(hop.raw.get("downstream_failure") or "")
     port = str(hop.raw.get("downstream_local") or "").rpartition(":")[2]
     number = int(port) if port.isdecimal() else 0
-    if hop.details == "filter_chain_not_found" and not hop.tls:
+    if hop.details == "filter_chain_not_found" and _NO_TLS in failure:
         return Said(pod=hop.pod, kind=PEER, reason="plaintext where mTLS is required", port=number)
     if "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failure:
         return Said(pod=hop.pod, kind=PEER, reason="no client certificate", port=number)

@@ -198,7 +198,13 @@ def test_denied_by_authentication(make: Any, check: str, verdict: Verdict) -> No
 
 def test_plaintext_is_denied_by_peer_authentication(make: Any) -> None:
     exchange = refused(
-        make, "PeerAuthentication", layer="tcp", details="filter_chain_not_found", tls="", peer=""
+        make,
+        "PeerAuthentication",
+        layer="tcp",
+        details="filter_chain_not_found",
+        tls="",
+        peer="",
+        raw={"downstream_failure": "TLS_error|error:1000009c:HTTP_REQUEST"},
     )
     found = make.judge("deniedBy: {policy: p, kind: PeerAuthentication}", [exchange])
     assert found.verdict is PASS

@@ -38,13 +38,10 @@ def test_node_says_who_the_proxy_is() -> None:
 
 
 def test_metadata_is_istios() -> None:
-    told = node_metadata(
-        a_pod(annotations={"a": "b"}, service_account="bob"), proxy_config={"concurrency": 1}
-    )
+    told = node_metadata(a_pod(annotations={"a": "b"}, service_account="bob"))
     assert told["ANNOTATIONS"] == {"a": "b"}
     assert told["SERVICE_ACCOUNT"] == "bob"
     assert told["INTERCEPTION_MODE"] == "REDIRECT"
-    assert told["PROXY_CONFIG"] == {"concurrency": 1}
     assert node_metadata(a_pod(PodKind.GATEWAY))["INTERCEPTION_MODE"] == "NONE"
 
 
@@ -60,11 +57,21 @@ def test_sockets_lie_in_the_given_folder() -> None:
 
 def test_runtime_values_of_the_proxy_config_win() -> None:
     values = {"envoy.reloadable_features.http_reject_path_with_fragment": "", "x": "true", "y": "7"}
-    config = made(a_pod(), metadata={"PROXY_CONFIG": {"runtimeValues": values}})
+    config = made(a_pod(proxy_config={"runtimeValues": values}))
     flags = config["layered_runtime"]["layers"][0]["static_layer"]
     assert flags["x"] is True
     assert flags["y"] == "7"
     assert "envoy.reloadable_features.http_reject_path_with_fragment" not in flags
+
+
+def test_spans_go_to_the_zipkin_of_the_proxy_config() -> None:
+    assert "tracing" not in made(a_pod())
+    config = made(a_pod(proxy_config={"tracing": {"zipkin": {"address": "zipkin.tracing:9411"}}}))
+    assert config["tracing"]["http"]["typed_config"]["collector_cluster"] == "zipkin"
+    (cluster,) = (one for one in config["static_resources"]["clusters"] if one["name"] == "zipkin")
+    (group,) = cluster["load_assignment"]["endpoints"]
+    address = group["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]
+    assert address == {"address": "zipkin.tracing", "port_value": 9411}
 
 
 def test_sockets_are_marked_unless_they_may_not_be() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from meshtest.envoy.refusals import Refusal, listener_failures, readable
+from meshtest.envoy.refusals import Refusal, listener_failures, readable, summary
 
 QUOTED = 'Error updating l: goo.gle/debugstr   \nname: "x"\nfoo {\n}\n: Proto constraint failed (A.B: c)\n'
 
@@ -26,3 +26,14 @@ def test_other_words_stay() -> None:
 def test_admin_interface_keeps_whole_reasons() -> None:
     dump = {"configs": [{"name": "good"}, {"name": "bad", "error_state": {"details": "why"}}]}
     assert listener_failures(json.dumps(dump).encode()) == "bad: why"
+
+
+def test_one_reason_is_told_once() -> None:
+    names = tuple("abcde")
+    refusals = [
+        Refusal(pod=pod, kind="CDS", names=names, said="no") for pod in ("n/a", "n/b", "n/c", "n/d", "n/e")
+    ]
+    others = Refusal(pod="n/a", kind="LDS", names=("l",), said="other")
+    first, second = summary([*refusals, others]).splitlines()
+    assert first == "n/a refused CDS [a, b, c, 2 more]: no (and so did n/b, n/c, n/d, 1 more)"
+    assert second == "n/a refused LDS [l]: other"

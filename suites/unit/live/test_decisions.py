@@ -64,6 +64,7 @@ PLAINTEXT: dict[str, Any] = {
     "layer": "tcp",
     "details": "filter_chain_not_found",
     "downstream_local": "10.0.0.1:8080",
+    "downstream_failure": "TLS_error|error:1000009c:SSL_routines:OPENSSL_internal:HTTP_REQUEST:TLS_error_end",
 }
 
 

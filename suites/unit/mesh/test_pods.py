@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meshtest.errors import ManifestError
+from meshtest.mesh.mesh_config import MeshSettings
 from meshtest.mesh.model import PodKind
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_the_host_name_is_cut_as_kubernetes_cuts_it(build: Build, workload: Work
 
 def test_the_service_account_is_the_identity(build: Build, workload: Workload) -> None:
     text = workload("web", pod="serviceAccountName: shop,") + workload("other")
-    web, other = build(text, trust_domain="example.test").pods
+    web, other = build(text, settings=MeshSettings(trust_domain="example.test")).pods
     assert web.identity == "spiffe://example.test/ns/default/sa/shop"
     assert other.identity == "spiffe://example.test/ns/default/sa/default"
 

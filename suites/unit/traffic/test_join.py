@@ -308,6 +308,31 @@ def test_behind_a_service_that_a_sidecar_passes_on_to_one_pod_must_be_heard() ->
     assert complete(refused)
 
 
+def test_where_no_fault_is_about_who_was_connected_to_must_have_logged_it() -> None:
+    broken = line(
+        A, "outbound", upstream=f"{B.ip}:9080", upstream_local=f"{A.ip}:50000", details="x", flags="UC"
+    )
+    unmet = line(
+        A, "outbound", upstream=f"{B.ip}:9080", upstream_local=f"{A.ip}:50000", details="x", flags="UF"
+    )
+    refused = line(B, "inbound", name=None, flags="NR", downstream_direct_remote=f"{A.ip}:50000")
+
+    def complete(one: Exchange, *lines: bytes, calm: bool = True, **known: Any) -> bool:
+        log = AccessLog()
+        for each in lines:
+            log.feed(json.loads(each)["pod"], each)
+        return join([one], log, PODS, timeout=0.05, grace=0.01, calm=calm, **known)[0].complete
+
+    assert complete(exchange(), broken, calm=False)
+    assert not complete(exchange(), broken)
+    assert complete(exchange(), broken, refused)
+    assert complete(exchange(), unmet)
+    services = {"10.96.0.20": {9080: [Backend(ip=B.ip, port=9080)]}}
+    reset = exchange(caller=PLAIN, outcome=Outcome.RESET)
+    assert complete(reset, calm=False, services=services)
+    assert not complete(reset, services=services)
+
+
 def test_a_connection_is_told_of_once() -> None:
     """Envoy takes plaintext that it looked into for TLS for a failed handshake, and says so besides."""
     peek: dict[str, Any] = {

@@ -73,7 +73,10 @@ READ = "CERTIFICATE VERIFY FAILED:verify cert failed: SAN matcher, certificate S
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"details": "filter_chain_not_found", "flags": "NR"}, "plaintext where mTLS is required"),
+        (
+            {"details": "filter_chain_not_found", "downstream_failure": tls_error("HTTP_REQUEST")},
+            "plaintext where mTLS is required",
+        ),
         (
             {"tls": "TLSv1.3", "downstream_failure": tls_error("PEER_DID_NOT_RETURN_A_CERTIFICATE")},
             "no client certificate",
@@ -95,7 +98,7 @@ def test_a_connection_that_was_refused(fields: dict[str, str], reason: str) -> N
     "fields",
     [
         {"layer": "http", "details": "via_upstream"},
-        {"layer": "tcp", "details": "filter_chain_not_found", "tls": "TLSv1.3"},
+        {"layer": "tcp", "details": "filter_chain_not_found"},
         {"layer": "tcp", "details": "filter_chain_not_found", "side": "gateway"},
         {"layer": "tcp", "downstream_failure": "TLS_error|error:1000009c:SSL_routines:OPENSSL_internal:HTTP_REQUEST"},
         {"side": "outbound", "upstream_failure": tls_error("X")},

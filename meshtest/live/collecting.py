@@ -1,0 +1,77 @@
+"""What sidecars told others about requests: spans that collectors received, and lines on their standard output. Pure.
+
+Both name a request by its request id, which is the exchange's (`traffic.request_ids`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from meshtest.traffic.model import LogLine, Span
+from meshtest.traffic.request_ids import exchange_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meshtest.mesh.model import Pod
+    from meshtest.traffic.model import Exchange
+
+REQUEST_ID = "guid:x-request-id"
+_NODE = re.compile(r"~(?P<ip>[^~]+)~(?P<name>[^~]+)\.(?P<namespace>[^.~]+)~")
+_IDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def spans_of(noted: Iterable[Mapping[str, Any]], pods: Iterable[Pod]) -> Mapping[str, Sequence[Span]]:
+    """The spans that a collector noted, by exchange."""
+    by_name = {f"{pod.workload}.{pod.namespace}": pod.key for pod in pods}
+    found: defaultdict[str, list[Span]] = defaultdict(list)
+    for each in noted:
+        tags = {str(name): str(value) for name, value in each["tags"].items()}
+        if REQUEST_ID in tags:
+            found[exchange_of(tags[REQUEST_ID])].append(_span(each, tags, by_name))
+    return found
+
+
+def _span(noted: Mapping[str, Any], tags: Mapping[str, str], by_name: Mapping[str, str]) -> Span:
+    node = _NODE.search(tags.get("node_id", ""))
+    service = str(noted["service"])
+    return Span(
+        pod=f"{node['namespace']}/{node['name']}" if node else by_name.get(service, ""),
+        service=service,
+        name=str(noted["name"]),
+        kind=str(noted["kind"]),
+        trace_id=str(noted["traceId"]),
+        span_id=str(noted["spanId"]),
+        parent_id=str(noted["parentId"]),
+        protocol=str(noted["protocol"]),
+        tags=tags,
+    )
+
+
+def lines_of(logs: Mapping[str, str]) -> Mapping[str, Sequence[LogLine]]:
+    """The lines of sidecars' output (pod -> text) that name a request, by exchange."""
+    found: defaultdict[str, list[LogLine]] = defaultdict(list)
+    for pod, text in logs.items():
+        for line in text.splitlines():
+            for identity in set(_IDS.findall(line)):
+                found[exchange_of(identity)].append(LogLine(pod=pod, text=line))
+    return found
+
+
+def with_telemetry(
+    exchanges: Iterable[Exchange],
+    spans: Mapping[str, Sequence[Span]] | None,
+    lines: Mapping[str, Sequence[LogLine]],
+) -> list[Exchange]:
+    """The exchanges with what was collected about them; None: there is nothing that collects."""
+    return [
+        replace(
+            each,
+            spans=None if spans is None else tuple(spans.get(each.id, ())),
+            access_log=tuple(lines.get(each.id, ())),
+        )
+        for each in exchanges
+    ]

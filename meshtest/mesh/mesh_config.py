@@ -1,0 +1,45 @@
+"""What MeshConfig tells those around istiod: the identities, the root namespace, what proxies are started with.
+
+istiod reads the whole of it by itself (`meshtest-istiod`), and says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSettings:
+    """The part of MeshConfig that the injector, the agent and the certificate authority go by."""
+
+    trust_domain: str = TRUST_DOMAIN
+    root_namespace: str = ROOT_NAMESPACE
+    proxy: Mapping[str, Any] = field(default_factory=dict)
+    """`defaultConfig`, as written."""
+
+
+def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
+    """Those of a MeshConfig, mapping or YAML; what is not well-formed istiod says."""
+    found = _mapping(config)
+    return MeshSettings(
+        trust_domain=str(found.get("trustDomain") or TRUST_DOMAIN),
+        root_namespace=str(found.get("rootNamespace") or ROOT_NAMESPACE),
+        proxy=_mapping(found.get("defaultConfig")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return {}
+    return value if isinstance(value, dict) else {}

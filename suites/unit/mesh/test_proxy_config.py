@@ -1,0 +1,85 @@
+"""What an Envoy is started with, and what MeshConfig says to others than istiod."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from meshtest.errors import ManifestError
+from meshtest.mesh.mesh_config import MeshSettings, settings_of
+from meshtest.mesh.proxy_config import zipkin_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshtest.mesh.model import MeshModel
+
+    Build = Callable[..., MeshModel]
+    Workload = Callable[..., str]
+
+
+def of_a(build: Build, text: str, proxy: dict[str, Any] | None = None) -> Any:
+    (pod,) = build(text, settings=MeshSettings(proxy=proxy or {})).pods
+    return pod.proxy_config
+
+
+def annotated(workload: Workload, text: str) -> str:
+    return workload("a", metadata=f"labels: {{app: a}}, annotations: {{proxy.istio.io/config: '{text}'}}")
+
+
+def test_without_anything_there_is_nothing(build: Build, workload: Workload) -> None:
+    assert of_a(build, workload("a")) == {}
+
+
+def test_what_istiod_goes_by_is_no_matter_of_the_start(build: Build, workload: Workload) -> None:
+    told = {"runtimeValues": {"x": "1"}, "concurrency": 4, "gatewayTopology": {"numTrustedProxies": 1}}
+    assert of_a(build, workload("a"), told) == {"runtimeValues": {"x": "1"}}
+
+
+def test_the_annotation_stands_above_the_mesh(build: Build, workload: Workload) -> None:
+    told = {"runtimeValues": {"x": "1", "y": "2"}, "tracing": {"zipkin": {"address": "z:9411"}}}
+    text = annotated(workload, '{"runtimeValues": {"y": "3"}, "tracing": {"sampling": 1}}')
+    assert of_a(build, text, told) == {
+        "runtimeValues": {"x": "1", "y": "3"},
+        "tracing": {"zipkin": {"address": "z:9411"}, "sampling": 1},
+    }
+
+
+@pytest.mark.parametrize("text", ["[1]", "just words", "{a: ["])
+def test_an_annotation_that_is_no_proxy_config(build: Build, workload: Workload, text: str) -> None:
+    with pytest.raises(
+        ManifestError, match=r"mesh.yaml:\d+: .*proxy.istio.io/config\]: not a mapping; expected"
+    ):
+        of_a(build, annotated(workload, text))
+
+
+def test_a_tracer_that_cannot_be_had_is_refused(build: Build, workload: Workload) -> None:
+    with pytest.raises(ManifestError, match="spans cannot be sent to datadog"):
+        of_a(build, workload("a"), {"tracing": {"datadog": {"address": "x:1"}}})
+
+
+def test_who_has_no_envoy_has_no_configuration_of_it(build: Build, workload: Workload) -> None:
+    plain = workload("a", metadata="labels: {app: a, sidecar.istio.io/inject: 'false'}")
+    assert of_a(build, plain, {"runtimeValues": {"x": "1"}}) == {}
+
+
+def test_where_spans_go() -> None:
+    config = {"tracing": {"zipkin": {"address": "zipkin.istio-system:9411"}}}
+    assert zipkin_address(config) == ("zipkin.istio-system", 9411)
+    assert zipkin_address({"tracing": {"sampling": 1}}) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        (None, MeshSettings()),
+        ("", MeshSettings()),
+        ("- not\n- a mapping", MeshSettings()),
+        ("a: [", MeshSettings()),
+        ("trustDomain: td", MeshSettings(trust_domain="td")),
+        ({"rootNamespace": "root", "defaultConfig": {"a": 1}}, MeshSettings(root_namespace="root", proxy={"a": 1})),
+    ],
+)  # fmt: skip
+def test_what_mesh_config_says_to_others(config: Any, settings: MeshSettings) -> None:
+    assert settings_of(config) == settings
