@@ -91,7 +91,10 @@ def tidy(findings: Iterable[Finding]) -> list[Finding]:
     told: dict[tuple[object, ...], Finding] = {}
     for one in findings:
         words = one.message.removeprefix("Schema validation warning: ").casefold().rstrip(".")
-        told.setdefault((one.file, one.line, one.object, one.path, words), one)
+        place = (
+            f"{one.path}: " if one.path else ""
+        )  # of an error of several objects, it is part of the message
+        told.setdefault((one.file, one.line, one.object, f"{place.casefold()}{words}"), one)
     order = {"error": 0, "warning": 1}
     return sorted(told.values(), key=lambda one: (one.file, one.line, order.get(one.level, 2)))
 

@@ -56,6 +56,24 @@ def test_every_mistake_of_every_file_is_told_with_its_line(cli: Callable[..., Sa
     assert said.err.endswith("4 errors\n")
 
 
+def test_what_is_wrong_in_several_objects_is_told_once_for_each(cli: Callable[..., Said], shop: Path) -> None:
+    waypoint = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: NAME}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+---
+"""
+    (shop / "k8s" / "a.yaml").write_text("".join(waypoint.replace("NAME", name) for name in "abc"))
+    said = cli("validate", "k8s/a.yaml")
+    assert [line.partition(" error")[0] for line in said.out.splitlines()] == [
+        "k8s/a.yaml:4:",
+        "k8s/a.yaml:9:",
+        "k8s/a.yaml:14:",
+    ]
+    assert said.err.endswith("3 errors\n")
+
+
 def test_kinds_that_nothing_acts_on_are_refused_or_allowed(cli: Callable[..., Said], shop: Path) -> None:
     policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\n"
     (shop / "k8s" / "np.yaml").write_text(policy)
