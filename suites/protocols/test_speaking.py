@@ -73,7 +73,7 @@ def test_paths_leave_as_written_and_arrive_as_istio_normalises_them(
     assert f"GET {path}".encode() in plain.body
 
 
-@pytest.mark.parametrize("path", [b"/\xff", b"/\x01"])
+@pytest.mark.parametrize("path", [b"/\xff", b"/\x01"], ids=["not-ascii", "control"])
 def test_bytes_that_are_no_path_are_refused_by_the_sidecar(mesh: Mesh, path: bytes) -> None:
     one = mesh.request(ALICE, b"http://server.shop" + path)
     assert (one.status, one.backend) == (400, None)
