@@ -86,6 +86,8 @@ def _crossed(crossing: Crossing, hops: list[Hop]) -> Iterator[str]:
     """The line of the Envoy that is foretold; its last, where it was tried more than once."""
     own = [hop for hop in hops if (hop.pod, hop.side) == (crossing.pod, crossing.side)]
     if not own:
+        if any("UF" in hop.flags for hop in hops):
+            return  # a connection whose handshake failed; which line is about it nobody knows
         if crossing.details != "filter_chain_not_found" and crossing.listener:
             yield f"no line of {crossing.pod} {crossing.side}"
         return
