@@ -85,6 +85,8 @@ GOOD = {
     "mtls": ["true", "{peer: 'spiffe://a/ns/b/sa/c', to: x}"],
     "deniedBy": ["viewer", "{policy: viewer, rule: 1, at: a}"],
     "allowed": ["true", "{at: a}", "{}"],
+    "accessLog": ["{at: a}", "{at: a, lines: 1, text: {contains: x}}"],
+    "spans": ["2", "{exactly: 1, of: a, kind: client}", "{atLeast: 1, tags: {user: jason}}"],
     "routedBy": ["ratings"],
     "responseFlags": ["UO", "[UO, UF]", "{in: UO, share: {atMost: 5%}}"],
     "recovers": ["{within: 1s, success: {status: 200}}"],
