@@ -50,7 +50,10 @@ def bandwidth(*, to: str | Sequence[str], rate: int, **where: Any) -> FaultSpec:
 
 
 def slow_close(*, to: str | Sequence[str], delay: float, **where: Any) -> FaultSpec:
-    """Close connections `delay` seconds late; `where` as for `latency`."""
+    """Close connections `delay` seconds late; `where` as for `latency`.
+
+    What is late is TCP's goodbye. Over mTLS sidecars say goodbye inside TLS first, and those bytes are not kept back.
+    """
     return _toxic("slowClose", toxics.SlowClose, to, where, delay=delay)
 
 
