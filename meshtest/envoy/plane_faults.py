@@ -245,5 +245,5 @@ class FaultOperations:
                 for node, proxy in self.proxies.by_id.items()
                 if proxy.stream is not None and not self._away.stands_still(node)
             ],
-            "secrets": sorted(self.secrets.watching(sds.IDENTITY)),
+            "secrets": sorted(self.secrets.watching(sds.IDENTITY) | self.secrets.expected),
         }, b""

@@ -137,3 +137,10 @@ def test_new_certificate_waits_for_a_sidecar_that_has_to_ask_again(mesh: Pair) -
     ask(mesh, "expect", proxies=[mesh.callee.node_id])
     ask(mesh, "identity", proxy=mesh.callee.node_id, ca="unknown")
     assert mesh.get()[0] == 503
+
+
+def test_an_outage_after_an_outage_remembers_who_has_not_asked_again_yet(mesh: Pair) -> None:
+    ask(mesh, "expect", proxies=["still-on-its-way"])
+    assert ask(mesh, "told")["secrets"] == sorted(
+        [mesh.caller.node_id, mesh.callee.node_id, "still-on-its-way"]
+    )
