@@ -101,6 +101,14 @@ class Silencing(Protocol):
 
 
 @runtime_checkable
+class Preparing(Protocol):
+    """An injection that can do the slow part of its coming before a clock asks for it."""
+
+    def prepare(self) -> None:
+        """Have ready what nobody notices yet; `recover` is called, whether or not `inject` was."""
+
+
+@runtime_checkable
 class Detouring(Protocol):
     """An injection that has requests go another way to where they go."""
 

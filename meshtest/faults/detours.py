@@ -66,11 +66,14 @@ class Detour:
     _before: int = 0
     _passed: int = 0
 
+    def prepare(self) -> None:
+        """Have the server run, which takes longer than all the rest."""
+        self._keeper().call("start", timeout=_START)
+
     def inject(self) -> None:
         """Make the listeners with their toxics, then send the callers there; returns when all of them go there."""
         edges = self._edges()
-        config = {"argv": server(), "api": _API, "address": self.sandbox.address(ROLE)}
-        self._toxiproxy = self.sandbox.role(ROLE, Role(target="meshtest.faults.toxics:main", config=config))
+        self._toxiproxy = self._keeper()
         made = self._toxiproxy.call(
             "attach",
             timeout=_START + self.ground.timeouts.push,
@@ -109,6 +112,11 @@ class Detour:
         """How many attempts went to its listeners: seen in log lines, and after its end counted by the sidecars."""
         seen = sum(hop.upstream in self.detours for exchange in exchanges for hop in exchange.hops)
         return max(seen, self._passed)
+
+    def _keeper(self) -> Channel:
+        """The process that keeps the server, started if there is none."""
+        config = {"argv": server(), "api": _API, "address": self.sandbox.address(ROLE)}
+        return self.sandbox.role(ROLE, Role(target="meshtest.faults.toxics:main", config=config))
 
     def _control(self, op: str, **fields: Any) -> Frame:
         return self.ground.sandbox.control_plane.call(op, timeout=self.ground.timeouts.push, **fields)

@@ -108,11 +108,22 @@ class Edges:
 
     async def handle(self, frame: wire.Frame) -> tuple[dict[str, Any], bytes]:
         """Answer one request; one at a time, since nothing in here waits for another."""
-        operations = {"attach": self._attach, "detach": self._detach, "remove": self._remove}
+        operations = {
+            "start": self._start,
+            "attach": self._attach,
+            "detach": self._detach,
+            "remove": self._remove,
+        }
         try:
             return operations[str(frame.header["op"])](frame.header), b""
         except (OSError, KeyError, ProxyExists, NotFound, InvalidToxic) as exc:
             raise RuntimeFailure(f"Toxiproxy: {type(exc).__name__}: {exc}") from exc
+
+    def _start(self, header: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the server run before anybody needs it."""
+        del header
+        self._server.running()
+        return {}
 
     def _attach(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Put a fault on edges; traffic may come to their listeners when this has been answered."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError
-from meshtest.faults.base import Counting, Detouring, Exclusive, Settling, Silencing
+from meshtest.faults.base import Counting, Detouring, Exclusive, Preparing, Settling, Silencing
 from meshtest.faults.families import plan
 from meshtest.faults.judging import can_be_brought, refuse_overlap
 from meshtest.live.timing import Clock
@@ -162,6 +162,8 @@ class ActiveFaults:
             for fault in planned:
                 recovery.callback(self._recover, fault)
                 if fault.by_clock:
+                    if isinstance(fault.injection, Preparing):
+                        fault.injection.prepare()
                     self._waiting.append(fault)
                 else:
                     self._inject(fault)

@@ -155,6 +155,15 @@ def test_what_failed_half_way_is_recovered(mesh: Mesh, monkeypatch: pytest.Monke
         assert (ask(other).status, through(ask(other))) == (200, False)
 
 
+def test_by_the_clock_the_server_starts_before_the_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHTEST_TOXIPROXY", "/bin/false")
+    later = faults.latency(to="ratings", from_="reviews-v2", latency=0.02, during=(60, None))
+    with Mesh.from_manifests(BOOKINFO, runtime="netns") as other:
+        with pytest.raises(RuntimeFailure, match="Toxiproxy server has ended"), other.inject(later):
+            pass
+        assert (ask(other).status, through(ask(other))) == (200, False)
+
+
 def test_an_edge_without_endpoints_is_refused_with_its_reason(mesh: Mesh) -> None:
     mesh.apply(HEADLESS)
     try:
