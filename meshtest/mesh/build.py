@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import ManifestError
+from meshtest.errors import ManifestError, ScenarioError
 from meshtest.mesh import addresses, network, objects
 from meshtest.mesh.endpoints import mirrored, slices_of
 from meshtest.mesh.external import external_zone
@@ -88,8 +88,8 @@ def build_model(
     kinds = sort(every, allow_unsupported=options.allow_unsupported)
     if not options.allow_unsupported:
         check_classes(kinds.acted_on)
-        if not options.proxies:
-            check_parts(kinds.acted_on)
+        check_parts(kinds.acted_on, stock=not options.proxies)
+        _check_settings(options.settings)
     acted_on = [*kinds.acted_on, *made]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)
@@ -125,6 +125,11 @@ def build_model(
         root_namespace=options.settings.root_namespace,
         created=created,
     )
+
+
+def _check_settings(settings: MeshSettings) -> None:
+    for path, problem in settings.unsupported:
+        raise ScenarioError(f"unsupported: {problem}", key=f"meshConfig.{path}")
 
 
 def _of_kind(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:

@@ -109,9 +109,10 @@ _PASSED_OVER_IN_NO_NAMESPACE: tuple[tuple[str, str], ...] = (
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding"),
 )
+_NO_AGENT = "Istio's agent, which fetches WebAssembly modules for Envoy, does not run here"
 _REFUSED: tuple[tuple[str, str, str], ...] = (
-    (EXTENSIONS, "WasmPlugin", "stock Envoy runs no WebAssembly"),
-    (EXTENSIONS, "TrafficExtension", "stock Envoy runs no WebAssembly"),
+    (EXTENSIONS, "WasmPlugin", _NO_AGENT),
+    (EXTENSIONS, "TrafficExtension", _NO_AGENT),
     (GATEWAY_API, "UDPRoute", "istiod does not route UDP"),
     (GATEWAY_API_X, "XListenerSet", f"it became ListenerSet of {GATEWAY_API}/v1"),
     (GATEWAY_API_X, "XBackend", "istiod does not act on it"),

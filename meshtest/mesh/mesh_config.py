@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN
+from meshtest.mesh.unsupported import unsupported_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class MeshSettings:
     root_namespace: str = ROOT_NAMESPACE
     proxy: Mapping[str, Any] = field(default_factory=dict)
     """`defaultConfig`, as written."""
+    unsupported: Sequence[tuple[str, str]] = ()
+    """Fields that nothing acts on, and why."""
 
 
 def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
@@ -33,6 +36,7 @@ def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
         trust_domain=str(found.get("trustDomain") or TRUST_DOMAIN),
         root_namespace=str(found.get("rootNamespace") or ROOT_NAMESPACE),
         proxy=_mapping(found.get("defaultConfig")),
+        unsupported=tuple(unsupported_settings(found)),
     )
 
 

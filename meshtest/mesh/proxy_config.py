@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ANNOTATION = "proxy.istio.io/config"
 _AT_START = ("runtimeValues", "tracing")
-_TRACERS = ("lightstep", "datadog", "stackdriver", "openCensusAgent")
+TRACERS = ("lightstep", "datadog", "stackdriver", "openCensusAgent")
 
 
 def proxy_config(pod: Pod, default: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def proxy_config(pod: Pod, default: Mapping[str, Any]) -> dict[str, Any]:
         value = {**_mapping(default.get(key)), **_mapping(own.get(key))}
         if value:
             found[key] = value
-    tracer = next((name for name in _TRACERS if name in found.get("tracing", {})), None)
+    tracer = next((name for name in TRACERS if name in found.get("tracing", {})), None)
     if tracer is not None:
         raise _wrong(f"spans cannot be sent to {tracer}", "zipkin, or Telemetry with a provider")
     return found

@@ -36,6 +36,12 @@ def read(sources: Iterable[str | Path], *, base: Path | None = None) -> Iterator
     for source in [sources] if isinstance(sources, (str, Path)) else sources:
         if source == "-":
             yield Text(name="<stdin>", text=sys.stdin.read())
+        elif isinstance(source, str) and not _lines(source):
+            raise ManifestError(
+                "no object in this text",
+                location=Location(file="<text>", line=1),
+                expected="manifests, or a file, a folder or a glob",
+            )
         elif isinstance(source, str) and is_text(source):
             yield Text(name="<text>", text=source)
         else:
@@ -43,6 +49,11 @@ def read(sources: Iterable[str | Path], *, base: Path | None = None) -> Iterator
                 if path.resolve() not in seen:
                     seen.add(path.resolve())
                     yield Text(name=shown(path), text=_content(path))
+
+
+def _lines(source: str) -> list[str]:
+    """The lines that say something."""
+    return [line for line in map(str.strip, source.splitlines()) if line and not line.startswith("# ")]
 
 
 def is_text(source: str) -> bool:

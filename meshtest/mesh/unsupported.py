@@ -1,26 +1,127 @@
-"""Parts of supported kinds that nothing here acts on: what only Istio's own build of Envoy can do.
+"""Parts of supported kinds that nothing acts on: each is refused by name, with the reason.
 
-An EnvoyFilter that adds such a filter would be silently without effect, since stock Envoy gets istiod's configuration
-without it; and there are no metrics of requests without the filter that counts them.
+Some only Istio's own build of Envoy can do: an EnvoyFilter that adds such a filter would be silently without effect,
+since stock Envoy gets istiod's configuration without it. Others the pinned istiod reads and then leaves alone: a test
+that has them would prove nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.kinds import combined
+from meshtest.mesh.kinds import GATEWAY_API, GATEWAY_API_X, NETWORKING, TELEMETRY, combined, group_of
 from meshtest.mesh.yaml_lines import child_path
 from meshtest.mesh.yaml_source import nearest_location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from meshtest.mesh.model import Manifest
 
 ISTIO_FILTERS = ("io.istio.", "istio.", "envoy.tcp.metadataexchange", "stats.")
 """How the names of the message types begin that only Istio's Envoy knows."""
+Problem = tuple[str, str]
+"""A path and what is wrong there."""
 _TYPE_KEYS = ("@type", "type_url", "typeUrl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A field of some kinds that nothing acts on; `[]` in its path is any item of a list."""
+
+    group: str
+    kinds: tuple[str, ...]
+    path: str
+    reason: str
+    only_stock: bool = False
+    """Whether Istio's own Envoy, which `proxies:` brings, acts on it."""
+    as_usual: object = None
+    """A value that changes nothing."""
+
+
+MESH_CONFIG = "MeshConfig"
+"""Stands as a kind for what is no object."""
+_NO_SESSIONS = "istiod makes nothing of it, so requests of one session go anywhere"
+_NO_DEFAULT = "istiod makes nothing of it, so no route attaches by it"
+_ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
+PARTS = (
+    Part(
+        group=TELEMETRY,
+        kinds=("Telemetry",),
+        path="spec.metrics",
+        reason="metrics come from istio.stats, a filter of Istio's own Envoy",
+        only_stock=True,
+    ),
+    Part(
+        group=GATEWAY_API,
+        kinds=("Gateway",),
+        path="spec.tls.backend.clientCertificateRef",
+        reason="istiod checks it and then shows no certificate to any backend",
+    ),
+    Part(group=GATEWAY_API, kinds=("Gateway",), path="spec.defaultScope", reason=_NO_DEFAULT),
+    Part(group=GATEWAY_API, kinds=_ROUTES, path="spec.useDefaultGateways", reason=_NO_DEFAULT),
+    Part(
+        group=GATEWAY_API,
+        kinds=("HTTPRoute", "GRPCRoute"),
+        path="spec.rules[].sessionPersistence",
+        reason=_NO_SESSIONS,
+    ),
+    Part(
+        group=GATEWAY_API_X,
+        kinds=("XBackendTrafficPolicy",),
+        path="spec.sessionPersistence",
+        reason=_NO_SESSIONS,
+    ),
+    *(
+        Part(
+            group=NETWORKING,
+            kinds=("DestinationRule",),
+            path=f"{policy}.outlierDetection.outlierDetectionHttpErrorCodes",
+            reason="istiod makes nothing of it, so the usual codes eject",
+        )
+        for rule in ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
+        for policy in (rule, f"{rule}.portLevelSettings[]")
+    ),
+    Part(
+        group=NETWORKING,
+        kinds=("VirtualService",),
+        path="spec.tcp[].match[].sourceSubnet",
+        reason="istiod makes nothing of it, so the match takes connections from anywhere",
+    ),
+    Part(
+        group=NETWORKING,
+        kinds=("ProxyConfig",),
+        path="spec.concurrency",
+        reason="every Envoy has one worker thread here",
+        as_usual=1,
+    ),
+    *(
+        Part(
+            group="",
+            kinds=(MESH_CONFIG,),
+            path=path,
+            reason="redirect rules lead to the usual port",
+            as_usual=port,
+        )
+        for path, port in (("proxyListenPort", 15001), ("proxyInboundListenPort", 15006))
+    ),
+    Part(
+        group="",
+        kinds=(MESH_CONFIG,),
+        path="enableEnvoyAccessLogService",
+        reason="no Envoy knows the service; name a provider with envoyHttpAls in a Telemetry",
+        as_usual=False,
+    ),
+    Part(
+        group="",
+        kinds=(MESH_CONFIG,),
+        path="extensionProviders[].opencensus",
+        reason="istiod makes nothing of it, so no spans are sent; use opentelemetry",
+    ),
+)
+"""The ones that a path tells."""
 
 
 def only_istios(type_url: str) -> bool:
@@ -28,26 +129,57 @@ def only_istios(type_url: str) -> bool:
     return type_url.rpartition("/")[2].startswith(ISTIO_FILTERS)
 
 
-def check_parts(manifests: Iterable[Manifest]) -> None:
-    """Raise one ManifestError for all parts that nothing acts on."""
-    errors = [error for manifest in manifests for error in _errors(manifest)]
+def check_parts(manifests: Iterable[Manifest], *, stock: bool = True) -> None:
+    """Raise one ManifestError for all parts that nothing acts on.
+
+    Args:
+        manifests: what to look at.
+        stock: whether every Envoy is a stock one; else the parts that Istio's own acts on are passed.
+    """
+    errors = [error for manifest in manifests for error in _errors(manifest, stock=stock)]
     if errors:
         raise combined(errors)
 
 
-def _errors(manifest: Manifest) -> Iterator[ManifestError]:
-    spec = manifest.body.get("spec")
-    if not isinstance(spec, dict):
-        return
-    if manifest.ref.kind == "EnvoyFilter":
-        for path, name in _types(spec.get("configPatches"), "spec.configPatches"):
+def unsupported_settings(config: Mapping[str, Any]) -> list[Problem]:
+    """What nothing acts on in a MeshConfig."""
+    return list(_problems("", MESH_CONFIG, config, stock=True))
+
+
+def _errors(manifest: Manifest, *, stock: bool) -> Iterator[ManifestError]:
+    group, kind = group_of(manifest.ref.api_version), manifest.ref.kind
+    for path, reason in _problems(group, kind, manifest.body, stock=stock):
+        yield _error(manifest, path, reason)
+    if stock and kind == "EnvoyFilter":
+        for path, name in _types(manifest.body.get("spec"), "spec"):
             if only_istios(name):
                 plain = name.rpartition("/")[2]
                 yield _error(
                     manifest, path, f"{plain} is a filter of Istio's own Envoy, and stock Envoy has it not"
                 )
-    if manifest.ref.kind == "Telemetry" and spec.get("metrics"):
-        yield _error(manifest, "spec.metrics", "metrics come from istio.stats, a filter of Istio's own Envoy")
+
+
+def _problems(group: str, kind: str, body: Mapping[str, Any], *, stock: bool) -> Iterator[Problem]:
+    for part in PARTS:
+        if part.group == group and kind in part.kinds and (stock or not part.only_stock):
+            for path, value in _found(body, part.path.split(".")):
+                if value not in (None, "", [], {}) and value != part.as_usual:
+                    yield path, part.reason
+
+
+def _found(value: Any, words: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """What a value has at a path, each with its place."""
+    if not words:
+        yield path, value
+        return
+    first, *rest = words
+    inner = value.get(first.removesuffix("[]")) if isinstance(value, dict) else None
+    place = child_path(path, first.removesuffix("[]"))
+    if not first.endswith("[]"):
+        yield from _found(inner, rest, place)
+    elif isinstance(inner, list):
+        for index, each in enumerate(inner):
+            yield from _found(each, rest, f"{place}[{index}]")
 
 
 def _types(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,7 @@ def test_kinds_that_mean_nothing_to_a_mesh_are_passed_over(version: str, kind: s
         ("shop.example/v1", "Basket", 'x.yaml:2: kind: unsupported kind "Basket" of shop.example/v1'),
         ("istio.io/v1", "VirtualServce", "did you mean 'VirtualService'?"),
         ("networking.k8s.io/v1", "NetworkPolicy", "nothing here filters packets by it"),
-        ("extensions.istio.io/v1alpha1", "WasmPlugin", "stock Envoy runs no WebAssembly"),
+        ("extensions.istio.io/v1alpha1", "WasmPlugin", "Istio's agent, which fetches WebAssembly modules"),
         ("kustomize.config.k8s.io/v1beta1", "Kustomization", "kustomize build"),
         ("install.istio.io/v1alpha1", "IstioOperator", "meshConfig"),
     ],

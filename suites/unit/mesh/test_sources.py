@@ -94,3 +94,13 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"a: \xff\xfe")
     with pytest.raises(ManifestError, match="not UTF-8"):
         load([tmp_path])
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\n\n  \n", "# nothing\n"])
+def test_an_empty_text_is_no_object_and_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    write(tmp_path, "a.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManifestError, match=r"^<text>:1: no object in this text; expected manifests"):
+        load([text])

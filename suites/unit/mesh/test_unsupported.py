@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from meshtest.errors import ManifestError
+from meshtest.errors import ManifestError, ScenarioError
+from meshtest.mesh.mesh_config import settings_of
 from meshtest.mesh.unsupported import only_istios
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ metadata: {{name: own}}
 spec:
   {}
 """
+CODES = "portLevelSettings: [{outlierDetection: {outlierDetectionHttpErrorCodes: [500]}}]"
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,90 @@ def test_all_are_told_at_once_and_let_through_where_that_is_allowed(build: Calla
     with pytest.raises(ManifestError, match=r"(?s)spec.metrics.*mesh.yaml:.*stats.PluginConfig"):
         build(text)
     assert build(text, allow_unsupported=True).manifests
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "spec", "place"),
+    [
+        (
+            "gateway.networking.k8s.io/v1",
+            "Gateway",
+            "{gatewayClassName: istio, tls: {backend: {clientCertificateRef: {name: a}}}}",
+            r"spec.tls.backend.clientCertificateRef: unsupported: istiod checks it",
+        ),
+        (
+            "gateway.networking.k8s.io/v1",
+            "HTTPRoute",
+            "{rules: [{}, {sessionPersistence: {sessionName: a}}]}",
+            r"spec.rules\[1\].sessionPersistence: unsupported",
+        ),
+        (
+            "networking.istio.io/v1",
+            "DestinationRule",
+            f"{{subsets: [{{trafficPolicy: {{{CODES}}}}}]}}",
+            r"spec.subsets\[0\].trafficPolicy.portLevelSettings\[0\].outlierDetection.outlierDetectionHttp",
+        ),
+        (
+            "networking.istio.io/v1",
+            "VirtualService",
+            "{tcp: [{match: [{sourceSubnet: 10.0.0.0/8}]}]}",
+            r"spec.tcp\[0\].match\[0\].sourceSubnet: unsupported",
+        ),
+    ],
+)
+def test_what_istiod_makes_nothing_of_is_refused(
+    build: Callable[..., MeshModel], version: str, kind: str, spec: str, place: str
+) -> None:
+    text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}\n"
+    with pytest.raises(ManifestError, match=rf"^mesh.yaml:5: {place}"):
+        build(text)
+    build(text, allow_unsupported=True)
+
+
+def test_a_part_that_is_empty_is_as_one_left_out(build: Callable[..., MeshModel]) -> None:
+    build(TELEMETRY.format("metrics: []"))
+
+
+@pytest.mark.parametrize(("number", "refused"), [(0, True), (1, False), (2, True)])
+def test_another_number_of_worker_threads_is_refused(
+    build: Callable[..., MeshModel],
+    number: int,
+    refused: bool,  # noqa: FBT001 - a case
+) -> None:
+    text = "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: a}\nspec: {concurrency: %d}\n"
+    if refused:
+        with pytest.raises(
+            ManifestError, match=r"^mesh.yaml:4: spec.concurrency: unsupported: every Envoy has one"
+        ):
+            build(text % number)
+    else:
+        build(text % number)
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ("proxyListenPort: 15101", "proxyListenPort"),
+        ("proxyListenPort: 15001", ""),
+        ("enableEnvoyAccessLogService: true", "enableEnvoyAccessLogService"),
+        ("enableEnvoyAccessLogService: false", ""),
+        (
+            "extensionProviders: [{name: a}, {name: b, opencensus: {service: a, port: 1}}]",
+            "extensionProviders[1].opencensus",
+        ),
+    ],
+)
+def test_what_nothing_acts_on_in_mesh_config_is_refused(
+    build: Callable[..., MeshModel], config: str, path: str
+) -> None:
+    settings = settings_of(config)
+    build("---", settings=settings, allow_unsupported=True)
+    if path:
+        with pytest.raises(ScenarioError, match=rf"^meshConfig.{re.escape(path)}: unsupported: "):
+            build("---", settings=settings)
+    else:
+        build("---", settings=settings)
+
+
+def test_istios_own_envoy_does_more(build: Callable[..., MeshModel]) -> None:
+    build(TELEMETRY.format("metrics: [{providers: [{name: prometheus}]}]"), proxies={"*": "istio/proxyv2"})
