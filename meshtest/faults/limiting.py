@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshtest.errors import Unsupported
+from meshtest.mesh.quantities import quantity_of
 from meshtest.runtime.base import Limits as Limiting
-from meshtest.scenario.images import quantity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,11 +10,12 @@ from meshtest.errors import ScenarioError, nearest
 from meshtest.live.external import Externals
 from meshtest.mesh import standins
 from meshtest.mesh.addresses import RESOLVER
-from meshtest.mesh.environment import application_of, environment_of
+from meshtest.mesh.environment import application_of, environment_of, expanded
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.mounts import server_certificate
 from meshtest.mesh.ports import standin_ports
+from meshtest.mesh.volumes import disk_of
 from meshtest.runtime.base import Command, Image, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
 from meshtest.scenario.images import EVERY, ImageSpec
 
@@ -109,9 +110,11 @@ def pod_plan(
     if pod.kind is PodKind.GATEWAY:
         application = None
     elif argv is not None:
-        application = Command(argv=tuple(argv), env=environment_of(pod))
+        application = Command(
+            argv=tuple(argv), env=environment_of(model, pod), disk=disk_of(model, pod, storage=False)
+        )
     elif image is not None:
-        application = image_of(pod, image)
+        application = image_of(model, pod, image)
     else:
         application = Role(target=STANDIN, config=_standin(model, pod, ports, applications))
     return PodPlan(
@@ -137,8 +140,11 @@ def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, Image
     }
 
 
-def image_of(pod: Pod, chosen: ImageSpec) -> Image:
-    """What the scenario and the pod's manifest say of its image; the scenario's words win."""
+def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:
+    """What the scenario and the pod's manifest say of its image; the scenario's words win.
+
+    Command, user and folder of the manifest belong to its own image; environment, volumes and limits hold for any.
+    """
     own = application_of(pod)
     if chosen.from_manifest and (own is None or not own.image):
         raise ScenarioError(
@@ -147,17 +153,26 @@ def image_of(pod: Pod, chosen: ImageSpec) -> Image:
             expected="the name of an image",
         )
     named = own if chosen.from_manifest else None
-    command = chosen.command if chosen.command is not None else named and named.command
-    args = chosen.args if chosen.args is not None else named and named.args
-    memory = chosen.resources.memory
+    env = {**environment_of(model, pod), **chosen.env}
+    command = chosen.command if chosen.command is not None else named and _words(named.command, env)
+    args = chosen.args if chosen.args is not None else named and _words(named.args, env)
+    limits = own.resources if own else {}
+    memory = chosen.resources.memory or limits.get("limits.memory")
     return Image(
         reference=named.image if named else chosen.image,
         command=command or None,
         args=args or None,
-        env={**environment_of(pod), **chosen.env},
-        cpus=chosen.resources.cpu,
+        env=env,
+        working_directory=named.working_directory if named else "",
+        user=named.user if named else "",
+        disk=disk_of(model, pod),
+        cpus=chosen.resources.cpu or limits.get("limits.cpu"),
         memory=None if memory is None else int(memory),
     )
+
+
+def _words(words: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(expanded(word, env) for word in words)
 
 
 def of_pod(applications: Applications, model: MeshModel, pod: Pod) -> bool:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from meshtest.errors import Location
     from meshtest.mesh.mounts import Mount
+    from meshtest.mesh.probes import Probe
+    from meshtest.mesh.variables import Import, Variable
+    from meshtest.mesh.volumes import Volume
 
 TRUST_DOMAIN = "cluster.local"
 ROOT_NAMESPACE = "istio-system"
@@ -87,9 +90,16 @@ class Container:
     image: str
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables that are fields of the pod (the downward API): name -> field path."""
+    working_directory: str = ""
+    user: str = ""
+    """`uid`, or `uid:gid`; empty: the image's own."""
+    variables: tuple[Variable, ...] = ()
+    imports: tuple[Import, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """`limits.cpu`, `requests.memory`, ... -> CPUs or bytes."""
+    startup: Probe | None = None
+    readiness: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

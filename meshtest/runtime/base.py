@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from meshtest.mesh.disk import Disk
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -59,6 +61,7 @@ class Command:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    disk: Disk = field(default_factory=Disk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,11 @@ class Image:
     """Replaces its entry point."""
     args: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    """Empty: the image's own."""
+    user: str = ""
+    """`uid` or `uid:gid`; empty: the image's own."""
+    disk: Disk = field(default_factory=Disk)
     cpus: float | None = None
     memory: int | None = None
     """Bytes."""
@@ -101,7 +109,7 @@ class PodPlan:
     interception: Interception | None
     """None: no redirect rules (no sidecar, or a gateway)."""
     readiness_ports: tuple[int, ...] = ()
-    """A `Command` or `Image` is ready when these accept connections on the pod's loopback; a `Role` says so itself."""
+    """A `Command` or `Image` is ready when these listen, or one does and the others had a second; a `Role` says so."""
     env: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Extra lines of /etc/hosts: name -> address."""

@@ -8,10 +8,10 @@ reviews: {image: manifest, env: {LOG: debug}, resources: {cpu: 500m, memory: 64M
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.quantities import quantity_of
 from meshtest.scenario.fields import Shape, Short, Spot, key, list_of, mapping_of, record, shown
 from meshtest.scenario.scalars import integer, scalar_text, text
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MANIFEST = "manifest"
 """In place of an image: the one that the workload's manifest names."""
 EVERY = "*"
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi)?")
-_FACTORS = {None: 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +49,6 @@ class ImageSpec:
     def from_manifest(self) -> bool:
         """Whether the manifest names the image."""
         return self.image == MANIFEST
-
-
-def quantity_of(text: str) -> float | None:
-    """What a quantity of Kubernetes says, such as 500m or 64Mi; None for none."""
-    found = _QUANTITY.fullmatch(text)
-    return float(found[1]) * _FACTORS[found[2]] if found else None
 
 
 def quantity(what: str) -> Shape[float]:

@@ -244,12 +244,14 @@ class Daemon(ImageCalls):
             return bytes(self._api.logs(container, tail=lines)).decode(errors="replace")
 
     def copy_in(self, container: str, files: Mapping[str, tuple[bytes, int]]) -> None:
-        """Put files (path -> content and mode) into a container that has not been started."""
+        """Put files (path -> content and mode) into a container that has not been started; `PATH/` is a folder."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path, (content, mode) in files.items():
-                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry = tarfile.TarInfo(path.strip("/"))
                 entry.size, entry.mode = len(content), mode
+                if path.endswith("/"):
+                    entry.type = tarfile.DIRTYPE
                 tar.addfile(entry, io.BytesIO(content))
         with explained("files cannot be copied into the container"):
             self._api.put_archive(container, "/", archive.getvalue())

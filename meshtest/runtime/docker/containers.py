@@ -19,6 +19,7 @@ from meshtest.runtime.role import CONFIG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from meshtest.mesh.disk import Disk
     from meshtest.runtime.base import Command, Image, PodPlan, Role
     from meshtest.runtime.docker.labels import Run
     from meshtest.runtime.netns.netlink import Message
@@ -188,9 +189,12 @@ class Shape:
             command=image.args,
             labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
             environment={**plan.env, **image.env},
+            user=image.user,
+            workdir=image.working_directory or None,
             host={
                 "network_mode": f"container:{owner}",
                 "security_opt": ["no-new-privileges"],
+                **self._mounts(image.disk),
                 **{key: value for key, value in limits.items() if value is not None},
             },
         )
@@ -204,7 +208,11 @@ class Shape:
             labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
             environment={**plan.env, **command.env},
             user=f"{OTHER_UID}:{OTHER_UID}",
-            host={**_confined(writable=True), "network_mode": f"container:{owner}"},
+            host={
+                **_confined(writable=True),
+                "network_mode": f"container:{owner}",
+                **self._mounts(command.disk),
+            },
         )
 
     def init(self, key: str, owner: str, number: int) -> ContainerSpec:
@@ -249,6 +257,12 @@ class Shape:
         if plan.interception is not None:
             messages += pod_rules.redirects(plan.interception, SIDECAR_UID)
         return messages + pod_rules.services({}, cluster_ips)
+
+    def _mounts(self, disk: Disk) -> dict[str, Any]:
+        """Volumes without a name, which go with their container; nothing that the image has there is seen."""
+        options = {"NoCopy": True, "Labels": self.labelled()}
+        found = [{"Type": "volume", "Target": path, "VolumeOptions": options} for path in disk.folders]
+        return {"mounts": found} if found else {}
 
     def _volume(self) -> dict[str, Any]:
         return {"binds": {self.volume: {"bind": DIRECTORY, "mode": "rw"}}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
@@ -11,6 +12,7 @@ from meshtest.runtime.docker import pod_rules, programs
 from meshtest.runtime.docker.container import Container
 from meshtest.runtime.docker.native import NativeProxy
 from meshtest.runtime.docker.streams import channel
+from meshtest.runtime.netns.starting import PortProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
     from meshtest.runtime.docker.inits import Hands, Inits
+    from meshtest.runtime.docker.programs import Files
     from meshtest.runtime.netns.netlink import Message
     from meshtest.runtime.netns.rules import ClusterIps
     from meshtest.wire import Channel, Frame
@@ -106,15 +109,16 @@ class DockerPod:
         application = self.plan.application
         if application is None:
             return None
-        files: dict[str, tuple[bytes, int]] = {}
+        files: Files = {}
         if isinstance(application, Role):
             spec = self._shape.application(self.plan, application, owner)
         elif isinstance(application, Image):
             self.stage = f"{application.reference} is being pulled"
             self._daemon.ensure_image(application.reference)
-            spec = self._shape.image(self.plan, application, owner)
+            spec, files = self._shape.image(self.plan, application, owner), programs.mounted(application.disk)
         else:
             command, files = programs.translated(application)
+            files |= programs.mounted(command.disk)
             spec = self._shape.program(self.plan, command, owner)
         made = Container(self._daemon, spec, f"{self.key} application")
         if files:
@@ -135,12 +139,19 @@ class DockerPod:
         if self._role is not None:
             self._start_child(Part.APPLICATION)
             return
-        ports = list(self.plan.readiness_ports)
+        wanted = ports = list(self.plan.readiness_ports)
+        first = 0.0
         while ports:
             ports = self._ask(self._holder, "ports", _GLANCE, ports=ports).get("ports", [])
             if ports and not self._daemon.state(application.id)["Running"]:
                 raise RuntimeFailure(application.report())
             self.stage = f"its application does not listen on {', '.join(map(str, ports))}"
+            if len(ports) < len(wanted):
+                first = first or time.monotonic()
+                if (
+                    time.monotonic() - first > PortProbe.GRACE
+                ):  # a Service may lead to a port that nobody opens
+                    return
 
     def signal(self, part: Part, action: Action) -> None:
         """Kill, stop, pause, resume or start again one half."""

@@ -14,11 +14,12 @@ from meshtest.runtime.docker import image
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meshtest.mesh.disk import Disk
     from meshtest.runtime.base import Command
 
 _FOLDER = "/opt/meshtest/files"
 Files = dict[str, tuple[bytes, int]]
-"""Path -> content and mode."""
+"""Path -> content and mode; a path that ends with `/` is a folder."""
 
 
 def translated(command: Command) -> tuple[Command, Files]:
@@ -49,6 +50,11 @@ def moved(argv: Sequence[str]) -> tuple[list[str], Files]:
         else:
             words.append(word)
     return words, files
+
+
+def mounted(disk: Disk) -> Files:
+    """What a container finds where its pod mounts something; folders end with `/`, and everybody may write there."""
+    return {**{f"{folder}/": (b"", 0o1777) for folder in disk.folders}, **disk.files}
 
 
 def _is_python(word: str) -> bool:

@@ -187,7 +187,8 @@ spec:
 """
     (pod,) = build(text).pods
     (container,) = pod.containers
-    assert (container.command, container.args, container.env) == (("/app",), ("--port=80",), {"MODE": "test"})
+    assert (container.command, container.args) == (("/app",), ("--port=80",))
+    assert [(each.name, each.value) for each in container.variables] == [("MODE", "test"), ("SECRET", "")]
     assert [(port.number, port.name, port.protocol) for port in pod.ports] == [
         (80, "http", "TCP"),
         (53, "", "UDP"),

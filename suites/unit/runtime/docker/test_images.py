@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meshtest.errors import RuntimeFailure, Unsupported
 from meshtest.live.mesh import Mesh
-from meshtest.runtime.docker import image
 from meshtest.scenario.images import ImageSpec, Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from meshtest.runtime.docker.client import Daemon
-
-APP = """
-import http.server, os
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = ("hello from " + os.environ.get("GREETER", "nobody") + " " + " ".join(os.sys.argv[1:])).encode()
-        self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers()
-        self.wfile.write(body)
-http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
-"""
-
-
-@pytest.fixture(scope="module")
-def example(daemon: Daemon) -> Iterator[str]:
-    """An application's image, which knows nothing of meshtest; only its base is at hand everywhere."""
-    base = image.find_or_build(daemon, lambda _: None)
-    context = io.BytesIO()
-    dockerfile = (
-        f'FROM {base}\nENV GREETER=image\nCOPY app.py /app.py\nENTRYPOINT ["python3", "/app.py"]\nCMD ["x"]\n'
-    )
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for name, text in {"Dockerfile": dockerfile, "app.py": APP}.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    context.seek(0)
-    daemon.build(context, "meshtest-example:1", {})
-    yield "meshtest-example:1"
-    daemon.remove_image("meshtest-example:1")
 
 
 def test_an_image_runs_unchanged_behind_a_sidecar(example: str, two_manifests: str) -> None:
@@ -78,10 +45,12 @@ def test_a_scenario_changes_what_an_image_is_told(example: str, two_manifests: s
         assert (host["CpuQuota"] / host["CpuPeriod"], host["Memory"]) == (0.5, 2**26)
 
 
-def test_a_program_of_this_machine_is_copied_in(daemon: Daemon, two_manifests: str, tmp_path: Path) -> None:
+def test_a_program_of_this_machine_is_copied_in(
+    daemon: Daemon, two_manifests: str, example_program: str, tmp_path: Path
+) -> None:
     del daemon
     script = tmp_path / "app.py"
-    script.write_text(APP)
+    script.write_text(example_program)
     with Mesh.from_manifests(
         two_manifests, runtime="docker", commands={"default/back": ["python3", str(script), "z"]}
     ) as mesh:

@@ -1,0 +1,18 @@
+"""What stands on the disk of a container besides its image, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Files, and folders that hide what the image has there."""
+
+    files: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+    """Absolute path -> content and mode."""
+    folders: tuple[str, ...] = ()
