@@ -169,6 +169,15 @@ class Engine:
         """Gateways and routes with the status that istiod's controllers give them."""
         return list(self._call("status", timeout=timeout).header["objects"])
 
+    def fields(
+        self, kinds: Iterable[tuple[str, str]], *, timeout: float = 30.0
+    ) -> dict[tuple[str, str], list[str]]:
+        """Every field of kinds given by `apiVersion` (MeshConfig: none) and name, as `spec.http[].route[].weight`."""
+        asked = {f"{version} {name}": (version, name) for version, name in kinds}
+        told = [{"apiVersion": version, "kind": name} for version, name in asked.values()]
+        found = self._call("fields", timeout=timeout, kinds=told).header["fields"]
+        return {asked[key]: paths for key, paths in found.items()}
+
     def versions(self, *, timeout: float = 30.0) -> dict[str, str]:
         """Versions of Istio, the Gateway API and Toxiproxy inside."""
         return dict(self._call("ping", timeout=timeout).header["versions"])

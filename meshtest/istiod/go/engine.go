@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/mesh"
@@ -27,6 +29,7 @@ type updateRequest struct {
 	RemoveProxies []string           `json:"removeProxies"`
 	MeshConfig    *string            `json:"meshConfig"`
 	Names         []string           `json:"names"` // of the proxies whose resources are asked for
+	Kinds         []metav1.TypeMeta  `json:"kinds"` // whose fields are asked for
 }
 
 // engine holds the accepted state, from which a broken istiod can be made anew, and the istiod that has it.

@@ -127,6 +127,9 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 	case "resources":
 		made := e.whole(wanted.Names)
 		return reply{"proxies": made.Proxies}, made.payload, nil
+	case "fields":
+		found, err := e.judge.allFields(wanted.Kinds)
+		return reply{"fields": found}, nil, err
 	case "timings":
 		return reply{"timings": e.timings}, nil, nil
 	default:
