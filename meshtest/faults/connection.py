@@ -129,8 +129,12 @@ def told(toxic: Toxic) -> list[dict[str, Any]]:
 
 def check(spec: FaultSpec, model: MeshModel) -> None:
     """Raise ScenarioError where there is no such edge, as far as manifests can tell."""
-    callers(spec, model)
-    receivers = callees(spec, model)
+    senders, receivers = callers(spec, model), callees(spec, model)
+    if len({pod.key for pod in (*senders, *receivers)}) == 1:
+        raise ScenarioError(
+            f"both sides are the same pod, {receivers[0].key}, which no line leads to itself",
+            location=spec.location, key=f"{spec.kind}.from", expected="another workload",
+        )  # fmt: skip
     services = [each for each in model.services if any(pod in receivers for pod in model.pods_behind(each))]
     elsewhere = any(manifest.ref.kind == "ServiceEntry" for manifest in model.manifests)
     if not elsewhere and not any(service.cluster_ip for service in services):

@@ -162,6 +162,12 @@ def _has_headers(request: Request, match: FaultMatch) -> bool:
     return all(wanted.holds(given.get(name.lower(), [])) for name, wanted in match.headers.items())
 
 
+def check(spec: FaultSpec, model: MeshModel) -> None:
+    """Raise ScenarioError where there is no such caller, or no callee that can hold it."""
+    callees(spec, model)
+    callers(spec, model)
+
+
 def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Marked:
     """The family: see the module's text."""
     between = ground.sandbox.address(ROLE) if spec.sender and isinstance(ground.sandbox, Between) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError
-from meshtest.faults import connection, control_plane, identity, name, packet, workload
+from meshtest.faults import connection, control_plane, http, identity, name, packet, workload
 from meshtest.runtime.base import Capability
 from meshtest.scenario.fault_connection import CONNECTION_FAULTS
 from meshtest.scenario.fault_control_plane import CONTROL_PLANE_FAULTS, OUTAGE
@@ -13,6 +13,7 @@ from meshtest.scenario.fault_identity import IDENTITY_FAULTS
 from meshtest.scenario.fault_name import NAME_FAULTS
 from meshtest.scenario.fault_packet import PACKET_FAULTS
 from meshtest.scenario.fault_workload import WORKLOAD_FAULTS
+from meshtest.scenario.faults import REQUEST_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from meshtest.scenario.faults import FaultSpec
 
 CHECKS: Mapping[str, Callable[[FaultSpec, MeshModel], object]] = {
+    **dict.fromkeys(REQUEST_KINDS, http.check),
     **dict.fromkeys(CONNECTION_FAULTS, connection.check),
     **dict.fromkeys(PACKET_FAULTS, packet.check),
     **dict.fromkeys(WORKLOAD_FAULTS, workload.check),

@@ -31,6 +31,7 @@ def callees(spec: FaultSpec, model: MeshModel) -> tuple[str, ...]:
                 f"{name!r} has no sidecar, so nothing there can hold an HTTP fault",
                 location=spec.location,
                 key=f"{spec.kind}.to",
+                expected="a workload with a sidecar; elsewhere a fault of the workload, of packets or of names",
             )
         found |= dict.fromkeys(
             pods[0].key if name.rpartition("/")[2] == pods[0].name else p.workload_key for p in pods

@@ -14,6 +14,7 @@ from meshtest.scenario.changes import states
 from meshtest.scenario.loader import load
 from meshtest.scenario.placement import check_placement
 from meshtest.scenario.resolve import resolve
+from meshtest.scenario.senders import check_senders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ def collect(path: Path, pool: MeshPool) -> list[Scenario]:
         model, *later = models(scenario, pool)
         resolve(scenario, model, later)
         judge(scenario.faults, model, pool.capabilities(scenario))
+        check_senders(scenario, model)
         for each in (model, *later):
             _validate(each, engine, judged)
         check_placement(scenario, model)

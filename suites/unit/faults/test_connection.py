@@ -72,8 +72,12 @@ def test_the_placement_is_between_the_sidecars(model: MeshModel) -> None:
         (faults.down(to="ratings", from_="legacy"), "down.from: old/legacy-0 has no sidecar"),
         (faults.down(to="reviews"), "down.to: reviews is behind headless Services only"),
         (faults.down(to="batch"), "down.to: batch is behind no Service"),
+        (
+            faults.down(to="default/ratings-v1", from_="default/ratings-v1"),
+            "down.from: both sides are the same pod",
+        ),
     ],
-    ids=["callee", "caller", "no-sidecar", "headless", "no-service"],
+    ids=["callee", "caller", "no-sidecar", "headless", "no-service", "itself"],
 )
 def test_there_must_be_such_an_edge(model: MeshModel, spec: FaultSpec, message: str) -> None:
     kinds: dict[str, dict[str, Any]] = {

@@ -159,6 +159,12 @@ def test_names_are_those_of_the_service(model: MeshModel) -> None:
         (faults.kill(to="gateway"), r"default/gateway-0 has no application; expected sidecar"),
         (faults.kill(to="b", replicas=4), r"4 replicas, but b has 3; expected at most 3"),
         (faults.kill(to="nobody"), r"no workload, service or pod 'nobody'"),
+        (
+            faults.abort(to="plain"),
+            r"abort\.to: 'plain' has no sidecar.*expected a workload with a sidecar; elsewhere",
+        ),
+        (faults.delay(to="gateway", fixed_delay=1), r"delay\.to: 'gateway' has no sidecar"),
+        (faults.abort(to="a", from_="nobody"), r"abort\.from: no workload, service or pod 'nobody'"),
         (faults.partition("a", "a"), r"both sides are the same pod"),
         (faults.partition("a", "nobody"), r"partition\.from: no workload, service or pod 'nobody'"),
         (
