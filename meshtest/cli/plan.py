@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -81,10 +81,11 @@ def plan(scenario: Scenario, pool: MeshPool) -> Iterator[str]:
 def _faults(scenario: Scenario, model: MeshModel, seed: int | None) -> Iterator[str]:
     from meshtest.faults.placing import placement  # noqa: PLC0415 - pytest imports this module early
 
-    hit = which(scenario, model, scenario.seed if scenario.seed is not None else seed)
+    seed = scenario.seed if scenario.seed is not None else seed
+    hit = which(scenario, model, seed)
     for fault in scenario.faults:
         yield _entry("fault", as_written(fault.location, scenario))
-        yield _entry("", f"placed: {placement(fault, model)}")
+        yield _entry("", f"placed: {placement(fault, model, seed)}")
         yield _entry("", f"when: {when(fault)}")
         for text in hit.get(fault.name, ()):
             yield _entry("", f"meets: {text}")
@@ -141,8 +142,17 @@ def as_written(location: Location, scenario: Scenario) -> str:
     plain = (re.sub(r"(^|\s)#.*", "", line).strip() for line in block)
     text = re.sub(r"\s+", " ", " ".join(line for line in plain if line)).removeprefix("- ")
     for name, value in scenario.matrix.items():
-        text = text.replace(f"${{{name}}}", str(value))
+        text = text.replace(f"${{{name}}}", _flow(value))
     return text
+
+
+def _flow(value: Any) -> str:
+    """A value of the matrix as YAML in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_flow(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _indent(line: str) -> int:

@@ -37,12 +37,7 @@ class Limited:
     @property
     def placement(self) -> str:
         """Where it sits, in words."""
-        wanted = [
-            f"{name} {each}"
-            for name, each in (("cpu", self.limits.cpu), ("memory", self.limits.memory))
-            if each
-        ]
-        return f"application of {', '.join(pod.key for pod in self.pods)}: {', '.join(wanted)}"
+        return words(self.limits, self.pods)
 
     @property
     def spots(self) -> tuple[str, ...]:
@@ -78,3 +73,9 @@ class Limited:
 NO_LIMITS = (
     "this runtime has no containers to limit; use docker, or pause for a process that gets no CPU at all"
 )
+
+
+def words(limits: Limits, pods: Sequence[Pod]) -> str:
+    """Where limits sit."""
+    wanted = [f"{name} {each}" for name, each in (("cpu", limits.cpu), ("memory", limits.memory)) if each]
+    return f"application of {', '.join(pod.key for pod in pods)}: {', '.join(wanted)}"

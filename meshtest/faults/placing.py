@@ -20,21 +20,18 @@ if TYPE_CHECKING:
     from meshtest.scenario.faults import FaultSpec
 
 
-def _process(spec: FaultSpec, model: MeshModel) -> str:
-    return ", ".join(workload.spots(spec, model))
-
-
 PLACEMENTS: Mapping[str, Callable[[FaultSpec, MeshModel], str]] = {
     **dict.fromkeys(REQUEST_KINDS, http.placement),
     **dict.fromkeys(CONNECTION_FAULTS, connection.placement),
     **dict.fromkeys(PACKET_FAULTS, packet.placement),
-    **dict.fromkeys(WORKLOAD_FAULTS, _process),
     **dict.fromkeys(NAME_FAULTS, name.placement),
     **dict.fromkeys(IDENTITY_FAULTS, identity.placement),
     **dict.fromkeys(CONTROL_PLANE_FAULTS, control_plane.placement),
 }
 
 
-def placement(spec: FaultSpec, model: MeshModel) -> str:
-    """The spot, in words."""
+def placement(spec: FaultSpec, model: MeshModel, seed: int | None = None) -> str:
+    """The spot, in words; which of several pods it is depends on the seed, where that is known."""
+    if spec.kind in WORKLOAD_FAULTS:
+        return workload.placement(spec, model, seed)
     return PLACEMENTS[spec.kind](spec, model)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ScenarioError
-from meshtest.faults.limiting import Limited
+from meshtest.faults.limiting import Limited, words
 from meshtest.faults.making import faulty
 from meshtest.faults.making import share as share_of
 from meshtest.faults.places import pods_of
@@ -105,7 +105,7 @@ class Processes:
     @property
     def placement(self) -> str:
         """Where it sits, in words."""
-        return f"{self.part.value} of {', '.join(pod.key for pod in self.pods)}: {self.kind}"
+        return f"{self.part.value} of {_keys(self.pods)}: {self.kind}"
 
     @property
     def spots(self) -> tuple[str, ...]:
@@ -207,10 +207,30 @@ def plan(spec: FaultSpec, fault_id: str, ground: Ground) -> Processes | Limited:
         seen = Processes(id=fault_id, kind=spec.kind, part=part, pods=tuple(pods), ground=ground, _touched=1)
         return Limited(id=fault_id, limits=action, pods=tuple(pods), ground=ground, crossed=seen.hits)
     assert isinstance(action, ProcessFault)  # noqa: S101 - the other of the family's two
-    number = _number(action, len(pods))
-    rng = random.Random(f"{ground.seed}/{fault_id}")  # noqa: S311 - replayable by its seed
-    chosen = pods if number == len(pods) else sorted(rng.sample(pods, number), key=pods.index)
+    chosen = _chosen(action, pods, fault_id, ground.seed)
     return Processes(id=fault_id, kind=spec.kind, part=Part(action.part), pods=tuple(chosen), ground=ground)
+
+
+def placement(spec: FaultSpec, model: MeshModel, seed: int | None = None) -> str:
+    """Where the fault sits, in words; None is a seed that nobody knows yet."""
+    action, pods = spec.action, candidates(spec, model)
+    if isinstance(action, Limits):
+        return words(action, pods)
+    assert isinstance(action, ProcessFault)  # noqa: S101 - the other of the family's two
+    number = _number(action, len(pods))
+    if number < len(pods) and seed is None:
+        return f"{action.part} of {number} of {_keys(pods)}, chosen by the seed of the run: {spec.kind}"
+    return f"{action.part} of {_keys(_chosen(action, pods, spec.name, seed or 0))}: {spec.kind}"
+
+
+def _chosen(action: ProcessFault, pods: list[Pod], fault_id: str, seed: int) -> list[Pod]:
+    number = _number(action, len(pods))
+    rng = random.Random(f"{seed}/{fault_id}")  # noqa: S311 - replayable by its seed
+    return pods if number == len(pods) else sorted(rng.sample(pods, number), key=pods.index)
+
+
+def _keys(pods: Sequence[Pod]) -> str:
+    return ", ".join(pod.key for pod in pods)
 
 
 def check(spec: FaultSpec, model: MeshModel) -> None:

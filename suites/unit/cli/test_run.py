@@ -3,12 +3,15 @@ from __future__ import annotations
 import os
 import signal
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from meshtest.cli.outcome import status
+from meshtest.cli.plan import as_written
 from meshtest.cli.run import arguments
+from meshtest.errors import Location
 from meshtest.waiting import wait_until
 from suites.unit.cli.conftest import RETRIES
 
@@ -185,3 +188,11 @@ def test_ctrl_c_is_130(here: Path, start: Callable[..., subprocess.Popen[str]]) 
     out, err = running.communicate(timeout=30)
     assert running.returncode == 130, out + err
     assert "Traceback" not in err
+
+
+def test_values_of_the_matrix_are_shown_as_they_would_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.mesh.yaml"
+    path.write_text("faults:\n  - stop: ${what}   # which\n    to: a\nexpect:\n")
+    scenario = cast("Any", SimpleNamespace(matrix={"what": {"part": "sidecar", "replicas": [1, True]}}))
+    shown = as_written(Location(file=str(path), line=2), scenario)
+    assert shown == "stop: {part: sidecar, replicas: [1, true]} to: a"

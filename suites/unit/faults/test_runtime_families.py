@@ -10,6 +10,7 @@ from meshtest.faults.base import Exclusive, Ground, Settling, Silencing
 from meshtest.faults.families import plan
 from meshtest.faults.judging import judge
 from meshtest.faults.packet import lost
+from meshtest.faults.placing import placement
 from meshtest.mesh.model import MeshModel, Pod, PodKind, Service, ServicePort
 from meshtest.runtime.base import Action, Capability, Lost, Part
 from meshtest.waiting import Timeouts
@@ -49,9 +50,9 @@ class Recorder:
         self.calls.append((key, part, action))
 
 
-def planned(spec: Any, model: MeshModel, sandbox: Any = None, seed: int = 1) -> Any:
+def planned(spec: Any, model: MeshModel, sandbox: Any = None, seed: int = 1, name: str = "it") -> Any:
     ground = Ground(model=model, sandbox=cast("Any", sandbox), timeouts=Timeouts(), seed=seed)
-    return plan(spec, "it", ground)
+    return plan(spec, name, ground)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,30 @@ def test_killed_replicas_are_chosen_by_the_seed(model: MeshModel) -> None:
     assert all(len(pods) == 1 for pods in chosen.values())
     assert {pods[0].name for pods in chosen.values()} == {"b-0", "b-1", "b-2"}
     assert planned(spec, model, seed=7).pods == chosen[7]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (faults.kill(to="b"), "application of default/b-0, default/b-1, default/b-2: kill"),
+        (faults.pause(to="b-1", part="sidecar"), "sidecar of default/b-1: pause"),
+        (
+            faults.stop(to="b", share=50),
+            "application of 2 of default/b-0, default/b-1, default/b-2, chosen by the seed of the run: stop",
+        ),
+        (faults.limits(to="a", cpu="100m"), "application of default/a-0: cpu 100m"),
+    ],
+    ids=["all", "one", "some", "limits"],
+)
+def test_where_it_sits_is_said_before_there_is_a_sandbox(spec: Any, words: str, model: MeshModel) -> None:
+    assert placement(spec, model) == words
+
+
+def test_with_a_seed_the_chosen_ones_are_said_beforehand(model: MeshModel) -> None:
+    spec = faults.kill(to="b", replicas=1, name="one")
+    said = {placement(spec, model, seed) for seed in range(30)}
+    assert said == {f"application of default/b-{number}: kill" for number in range(3)}
+    assert placement(spec, model, 7) == planned(spec, model, seed=7, name="one").placement
 
 
 @pytest.mark.parametrize(("share", "number"), [(1, 1), (34, 1), (50, 2), (67, 2), (100, 3)])
