@@ -9,27 +9,21 @@ own, then the `upstream_local` of each line found.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshtest.mesh.injection import interception
-from meshtest.mesh.model import PodKind
 from meshtest.traffic.backend import reply_of
 from meshtest.traffic.model import Outcome
+from meshtest.traffic.places import split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Protocol
 
-    from meshtest.mesh.injection import InterceptionRules
-    from meshtest.mesh.model import Backend, Pod
+    from meshtest.mesh.model import Pod
     from meshtest.traffic.model import BackendReply, Exchange
-
-    Line = Mapping[str, Any]
-    Services = Mapping[str, Mapping[int, Sequence[Backend]]]
-    """Address that kube-proxy answers -> port -> pods behind it."""
+    from meshtest.traffic.places import Line, Place, Pods
 
     class Lines(Protocol):
         """Where lines are looked up."""
@@ -41,12 +35,8 @@ if TYPE_CHECKING:
             """TCP lines by the address that connected."""
 
 
-Place = tuple[str, str]
-"""Pod and side."""
-
 _SLACK = 0.05
 """Seconds by which a line's clock and the driver's may differ (Envoy caches its time for one loop)."""
-_LOOPBACK = "127."
 _INBOUND_PORT = 15006
 """Outbound, too, Envoy takes for the listener of this port what goes to it, whatever the address."""
 _NOT_SENT = frozenset({"UF", "UH", "NR", "NC", "UO", "DPE"})
@@ -74,90 +64,6 @@ class Wanted(NamedTuple):
     somewhere: bool
     among: frozenset[Place] = frozenset()
     """Places of which one must have a line."""
-
-
-class Pods:
-    """The pods by address, and what their sidecars intercept."""
-
-    def __init__(
-        self,
-        pods: Iterable[Pod],
-        silent: Iterable[str] = (),
-        detours: Mapping[str, str] | None = None,
-        services: Services | None = None,
-        *,
-        calm: bool = False,
-    ) -> None:
-        self._by_key = {pod.key: pod for pod in pods}
-        self._by_ip = {pod.ip: pod for pod in self._by_key.values()}
-        self._silent = frozenset(silent)
-        self._detours = detours or {}
-        self._services = services or {}
-        self.calm = calm
-        """No fault is about: who was connected to has been there, and has logged it."""
-        self._rules: dict[str, InterceptionRules | None] = {}
-
-    def caller(self, exchange: Exchange) -> Pod | None:
-        """The pod whose sidecar took the exchange's connection, if one did."""
-        pod = self._by_key.get(exchange.caller)
-        if pod is None or not self._takes_outbound(pod, *_split(exchange.remote_address)):
-            return None
-        return pod
-
-    def behind(self, address: str) -> tuple[Pod, str] | None:
-        """The pod whose Envoy takes what is sent to `ip:port`, and on which side it logs it."""
-        ip, port = _split(address)
-        pod = self._by_ip.get(ip)
-        if pod is None or pod.key in self._silent:
-            return None
-        if pod.kind is PodKind.GATEWAY:
-            return pod, "gateway"
-        rules = self._of(pod)
-        if rules is None or port in rules.exclude_inbound_ports:
-            return None
-        if rules.include_inbound_ports is not None and port not in rules.include_inbound_ports:
-            return None
-        return pod, "inbound"
-
-    def behind_service(self, address: str) -> frozenset[Place]:
-        """One place for each pod that kube-proxy may send a connection to; none where some have no Envoy in front."""
-        ip, port = _split(address)
-        backends = self._services.get(ip, {}).get(port, ())
-        found = [self.behind(f"{backend.ip}:{backend.port}") for backend in backends]
-        return frozenset((there[0].key, there[1]) for there in found if there) if all(found) else frozenset()
-
-    def own(self, caller: str, address: str) -> bool:
-        """Whether a pod calls its own address: that stays on its loopback interface, past its sidecar."""
-        pod, ip = self._by_key.get(caller), _split(address)[0]
-        return pod is not None and (ip == pod.ip or ip.startswith(_LOOPBACK))
-
-    def onward(self, line: Line) -> tuple[Pod, str] | None:
-        """The pod whose Envoy took what a line tells of, and on which side it logs it.
-
-        Behind a detour a connection has another address, by which no TCP line can be found.
-        """
-        upstream = line.get("upstream") or ""
-        return self.behind(upstream if line.get("layer") == "tcp" else self._detours.get(upstream, upstream))
-
-    def sidecar(self, key: str) -> bool:
-        """Whether lines of this pod's sidecar can be expected, whatever the port."""
-        pod = self._by_key.get(key)
-        return pod is not None and self._of(pod) is not None and key not in self._silent
-
-    def _takes_outbound(self, pod: Pod, ip: str, port: int) -> bool:
-        rules = self._of(pod)
-        if rules is None or pod.key in self._silent or ip in ("", pod.ip) or ip.startswith(_LOOPBACK):
-            return False
-        if port in rules.include_outbound_ports:
-            return True
-        if port in rules.exclude_outbound_ports or _within(ip, rules.exclude_outbound_ranges):
-            return False
-        return rules.include_outbound_ranges is None or _within(ip, rules.include_outbound_ranges)
-
-    def _of(self, pod: Pod) -> InterceptionRules | None:
-        if pod.key not in self._rules:
-            self._rules[pod.key] = interception(pod)
-        return self._rules[pod.key]
 
 
 def gather(exchange: Exchange, lines: Lines) -> list[Line]:
@@ -190,7 +96,7 @@ def _gather(exchange: Exchange, lines: Lines, found: list[Line]) -> list[Line]:
         if address in asked:
             continue
         asked.add(address)
-        more = [line for line in lines.by_address(address) if _overlaps(line, exchange) and line not in found]
+        more = [line for line in lines.by_address(address) if overlaps(line, exchange) and line not in found]
         found += more
         addresses += _sources(more)
     return found
@@ -221,19 +127,24 @@ def expected(exchange: Exchange, found: Sequence[Line], pods: Pods) -> Wanted:
     among: frozenset[Place] = frozenset()
     caller = pods.caller(exchange)
     if caller is not None:
-        side = "inbound" if _split(exchange.remote_address)[1] == _INBOUND_PORT else "outbound"
-        must[caller.key, side] += 1
+        must[caller.key, first_side(exchange)] += 1
     else:
         among = _among(exchange, pods)
         somewhere = not among and _entry(exchange, pods, must)
     for line in found:
         if line["side"] != "inbound":
             may += _onward(line, pods, must) + int(line.get("mirrors") or 0)
-            among = among or (pods.behind_service(line.get("upstream") or "") if _answered(line) else among)
+            if _answered(line) or (pods.calm and _connected(line)):
+                among = among or pods.behind_service(line.get("upstream") or "")
     if exchange.backend is not None and exchange.backend.calls:
         for place in _called(exchange.backend, pods):
             must[place] += 1
     return Wanted(must, may, somewhere, among)
+
+
+def first_side(exchange: Exchange) -> str:
+    """On which side the sidecar of the caller logs it."""
+    return "inbound" if split(exchange.remote_address)[1] == _INBOUND_PORT else "outbound"
 
 
 def _among(exchange: Exchange, pods: Pods) -> frozenset[Place]:
@@ -269,12 +180,16 @@ def _onward(line: Line, pods: Pods, must: Counter[Place]) -> int:
         return attempts - 1
     place = (there[0].key, there[1])
     flags = frozenset((line.get("flags") or "").split(","))
-    failed = bool(line.get("upstream_failure"))
-    connected = bool(line.get("upstream_local")) and not failed and not flags & _NOT_SENT
-    if _answered(line) or (pods.calm and connected):
+    if _answered(line) or (pods.calm and _connected(line)):
         must[place] += not _opaque(line, there[0])
         return attempts - 1
-    return attempts - 1 if flags & _NOT_SENT and not failed else attempts
+    return attempts - 1 if flags & _NOT_SENT and not line.get("upstream_failure") else attempts
+
+
+def _connected(line: Line) -> bool:
+    """Whether there was a connection to upstream, and nothing wrong with it when it was made."""
+    flags = frozenset((line.get("flags") or "").split(","))
+    return bool(line.get("upstream_local")) and not line.get("upstream_failure") and not flags & _NOT_SENT
 
 
 def _opaque(line: Line, pod: Pod) -> bool:
@@ -313,18 +228,8 @@ def _sources(lines: Iterable[Line]) -> list[str]:
     return [line["upstream_local"] for line in lines if line.get("upstream_local")]
 
 
-def _overlaps(line: Line, exchange: Exchange) -> bool:
+def overlaps(line: Line, exchange: Exchange) -> bool:
     """Whether the line's connection lived during the exchange: ports are used again."""
     start = float(line.get("start") or 0.0)
     end = start + float(line.get("duration_ms") or 0.0) / 1000
     return start <= exchange.started + exchange.latency + _SLACK and end >= exchange.started - _SLACK
-
-
-def _split(address: str) -> tuple[str, int]:
-    ip, _, port = address.rpartition(":")
-    return ip, int(port) if port.isdecimal() else 0
-
-
-def _within(ip: str, ranges: Iterable[str]) -> bool:
-    address = ipaddress.ip_address(ip)
-    return any(address in ipaddress.ip_network(each, strict=False) for each in ranges)

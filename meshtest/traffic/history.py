@@ -10,20 +10,26 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from meshtest.traffic.accesslog import exchange_id, hop_of
-from meshtest.traffic.evidence import Lack, Pods, gather, missing
+from meshtest.traffic.evidence import Lack, gather, missing
+from meshtest.traffic.places import Pods
+from meshtest.traffic.renamed import Renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meshtest.mesh.model import Pod
-    from meshtest.traffic.evidence import Line, Services
     from meshtest.traffic.model import Exchange, Hop
+    from meshtest.traffic.places import Line, Services
 
 _GRACE = 0.15
 """Seconds without news after which lines that need not exist are given up."""
+
+_SEARCHED = 100
+"""Renamed connections are looked for on behalf of so many exchanges at a time: they are rare."""
 
 
 class AccessLog:
@@ -71,6 +77,14 @@ class AccessLog:
         """Lines that name no exchange, by the `ip:port` that connected."""
         return self._by_address.get(address, ())
 
+    def connections(self) -> Iterator[Line]:
+        """Lines that are found by the address that connected."""
+        return chain.from_iterable(self._by_address.values())
+
+    def requests(self) -> Iterator[Line]:
+        """Lines that name an exchange."""
+        return chain.from_iterable(self._by_id.values())
+
     def clear(self) -> None:
         """Forget every line."""
         self.absorb()
@@ -117,7 +131,7 @@ def join(  # noqa: PLR0913 - each is something that is known of the mesh besides
         log: what the sidecars write.
         pods: those of the mesh; they tell whose connections are intercepted.
         timeout: seconds; an exchange with lines missing then is not `complete`.
-        grace: seconds without news after which lines that need not exist are given up.
+        grace: seconds without news after which lines that need not exist are given up, and others looked for.
         silent: pods (`ns/name`) whose lines may be lost, since their sidecar was killed.
         services: address that kube-proxy answers -> port -> pods behind it.
         calm: no fault is or was about, so that who was connected to must have logged it.
@@ -131,8 +145,7 @@ def join(  # noqa: PLR0913 - each is something that is known of the mesh besides
         left = deadline - time.monotonic()
         if not joining.pending or left <= 0:
             return joining.end()
-        hopeful = bool(joining.undecided)
-        if not log.wait(fed, min(left, grace) if hopeful else left) and hopeful:
+        if not log.wait(fed, min(left, grace)):
             joining.give_up()
 
 
@@ -141,7 +154,7 @@ class _Joining:
 
     def __init__(self, exchanges: Iterable[Exchange], log: AccessLog, pods: Pods) -> None:
         self._exchanges = list(exchanges)
-        self._log = log
+        self._log = Renamed(log)
         self._pods = pods
         self.pending = dict.fromkeys(range(len(self._exchanges)))
         self.undecided: set[int] = set()
@@ -159,7 +172,10 @@ class _Joining:
                 self.undecided.add(index)
 
     def give_up(self) -> None:
-        """Settle those that lack only lines which need not exist."""
+        """Nothing more has come: look about, or else settle those that lack only lines which need not exist."""
+        some = [self._exchanges[index] for index in islice(self.pending, _SEARCHED)]
+        if self._log.search(some, self._pods):
+            return
         for index in self.undecided & self.pending.keys():
             self._settle(index, gather(self._exchanges[index], self._log), complete=True)
         self.undecided.clear()

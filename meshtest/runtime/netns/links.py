@@ -83,14 +83,14 @@ def allow_forwarding(numbers: Iterable[int]) -> None:
 
 
 def forget_closed_connections() -> None:
-    """Have this network namespace remember closed connections for a second only.
+    """Have this network namespace forget connections when they are closed.
 
     A redirect makes two connections from one port to different addresses alike; the kernel then gives the later one
     another port, also where the former was closed minutes ago, and the sidecar sees a caller that nobody is.
     """
     with contextlib.suppress(OSError):  # where /proc is not writable it stays as rare as it is in a cluster
         for state in ("time_wait", "close"):
-            Path(f"/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_{state}").write_text("1")
+            Path(f"/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_{state}").write_text("0")
 
 
 def veth_index(number: int) -> int:

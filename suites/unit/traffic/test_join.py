@@ -331,6 +331,13 @@ def test_where_no_fault_is_about_who_was_connected_to_must_have_logged_it() -> N
     reset = exchange(caller=PLAIN, outcome=Outcome.RESET)
     assert complete(reset, calm=False, services=services)
     assert not complete(reset, services=services)
+    passed = line(
+        A, "outbound", upstream="10.96.0.20:9080", upstream_local=f"{A.ip}:50000", flags="UR", details=None
+    )
+    lost = exchange(outcome=Outcome.RESET)
+    assert complete(lost, passed, calm=False, services=services)
+    assert not complete(lost, passed, services=services)
+    assert complete(lost, passed, refused, services=services)
 
 
 def test_a_connection_is_told_of_once() -> None:
@@ -409,3 +416,53 @@ def test_ten_thousand_exchanges_are_joined_within_seconds() -> None:
     ended = join([exchange(name=name) for name in names], log, PODS, timeout=30)
     assert all(one.complete and len(one.hops) == 2 for one in ended)
     assert time.monotonic() - began < 10
+
+
+def tcp(**fields: Any) -> Exchange:
+    return exchange(protocol=Protocol.TCP, status=None, **fields)
+
+
+def connected(at: Pod, address: str, **fields: Any) -> bytes:
+    """A line at the sidecar of `at`, about a connection that it was told comes from `address`."""
+    given = {"name": None, "bytes_out": 20, "downstream_direct_remote": address, **fields}
+    return outbound(**given) if at is A else inbound(at, **given)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (connected(A, "10.244.0.1:1027"), connected(B, "10.244.0.1:50000")),
+        (connected(A, "10.244.0.1:40000"), connected(B, "10.244.0.1:1027")),
+        (connected(A, "10.244.0.1:1027"), connected(B, "10.244.0.1:1028")),
+    ],
+    ids=["by-the-callers-redirect", "by-the-callees-redirect", "by-both"],
+)
+def test_a_connection_that_the_kernel_gave_another_port_is_the_one_that_is_left_over(
+    lines: tuple[bytes, ...],
+) -> None:
+    one = joined(tcp(), *lines, timeout=0.5)
+    assert (places(one), one.complete) == (["outbound default/a-1", "inbound default/b-1"], True)
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        connected(B, "10.244.0.3:1027"),
+        connected(B, "10.244.0.1:1027", later=-60.0),
+        connected(C, "10.244.0.1:1027"),
+        line(A, "outbound", name="mt-1-9", upstream_local="10.244.0.1:1027")
+        + connected(B, "10.244.0.1:1027"),
+        connected(B, "10.244.0.1:1027") + connected(B, "10.244.0.1:1028"),
+    ],
+    ids=["from-another-pod", "at-another-time", "at-another-pod", "opened-by-another", "one-of-two"],
+)
+def test_what_may_be_anothers_connection_is_nobodys(stranger: bytes) -> None:
+    one = joined(tcp(), connected(A, "10.244.0.1:40000"), *stranger.splitlines(keepends=True))
+    assert (places(one), one.complete) == (["outbound default/a-1"], False)
+
+
+def test_a_connection_that_two_look_for_is_nobodys() -> None:
+    log = AccessLog()
+    log.feed(A.key, connected(A, "10.244.0.1:1027"))
+    two = tcp(), tcp(name="mt-1-2", local_address="10.244.0.1:40001")
+    assert [one.complete for one in join(two, log, PODS, timeout=0.05, grace=0.01)] == [False, False]
