@@ -133,6 +133,8 @@ def _json(notes: Fields, name: str) -> dict[str, Any]:
         found = json.loads(text)
     except ValueError:
         found = None
+    if isinstance(found, list) and all(isinstance(each, dict) and "name" in each for each in found):
+        found = {each["name"]: each for each in found}  # the injector's template takes both
     if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
         raise notes.error(name, f"{text!r} is no JSON mapping of volumes", expected='{"NAME": {...}}')
     return found

@@ -17,6 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import BaseResolver
 
 from meshtest.errors import Location, ManifestError
+from meshtest.mesh.yaml_colons import quoted
 from meshtest.mesh.yaml_lines import LineMap, child_path
 from meshtest.mesh.yaml_problems import translate
 from meshtest.mesh.yaml_scalars import NotJSON, key_text, scalar
@@ -97,6 +98,14 @@ class _Loader(CParser, BaseResolver):
         return BaseResolver.resolve(self, kind, value, (False, False))  # type: ignore[no-untyped-call, no-any-return]
 
 
+def _nodes(text: str) -> Iterator[Node]:
+    loader = _Loader(text)
+    while loader.check_node():
+        node = loader.get_node()
+        if node is not None:
+            yield node
+
+
 class _Source:
     """Turns the nodes of one file into values; it knows the file for its messages."""
 
@@ -105,15 +114,13 @@ class _Source:
         self.first_line = first_line
         self.open: set[int] = set()
 
-    def nodes(self, text: str) -> Iterator[Node]:
+    def nodes(self, text: str) -> list[Node]:
         """The root node of each document."""
         try:
-            loader = _Loader(text)
-            while loader.check_node():
-                node = loader.get_node()
-                if node is not None:
-                    yield node
+            return list(_nodes(text))
         except (yaml.YAMLError, UnicodeError) as error:
+            if isinstance(error, yaml.MarkedYAMLError) and (other := quoted(text, error)):
+                return self.nodes(other)
             problem, line = translate(error, text)
             location = Location(file=self.file, line=line + self.first_line)
             raise ManifestError(problem, location=location) from None

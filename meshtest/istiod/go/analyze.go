@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -36,9 +37,9 @@ func (e *engine) analyze(objects []json.RawMessage) (messages []message, err err
 	var readers []local.ReaderSource
 	for i, raw := range objects {
 		// The analyzers say where by line, and in this form every field has a line of its own.
-		text, err := yaml.JSONToYAML(raw)
+		text, err := yamlOf(raw)
 		if err != nil {
-			return nil, err
+			return nil, &failure{Kind: "Analysis", Message: err.Error()}
 		}
 		readers = append(readers, local.ReaderSource{Name: fmt.Sprint(i), Reader: strings.NewReader(string(text))})
 	}
@@ -58,6 +59,18 @@ func (e *engine) analyze(objects []json.RawMessage) (messages []message, err err
 		}
 	}
 	return messages, nil
+}
+
+// yamlOf writes an object as YAML. JSON's escapes of characters beyond the basic plane are none of YAML's, so they are
+// resolved first.
+func yamlOf(raw json.RawMessage) ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var object any
+	if err := decoder.Decode(&object); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(object)
 }
 
 // analyzeMesh gives the analyzers the mesh configuration, which they take from a file only.

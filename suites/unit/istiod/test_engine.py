@@ -244,6 +244,12 @@ def test_passes_warnings_on(told: Told) -> None:
     assert (message.level, message.code) == ("warning", "IST0130")
 
 
+def test_analyzes_objects_with_any_character(start: Callable[[], Engine]) -> None:
+    text = make("v1", "ConfigMap", "texts", {})
+    text["data"] = {"emoji": "\U0001f600", "number": "9007199254740993", "markup": "<a & b>"}
+    assert start().analyze([text]) == []
+
+
 def test_analyzes_without_touching_istiod(told: Told, cluster: Cluster) -> None:
     (message,) = told.engine.analyze([*cluster.objects, routed("3s")])
     assert (message.level, message.code) == ("error", "IST0101")

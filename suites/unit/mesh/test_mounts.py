@@ -54,6 +54,13 @@ def test_a_sidecar_finds_what_its_annotations_mount(build: Build, workload: Work
     assert proxy_files(model, other) == {}
 
 
+def test_volumes_may_stand_in_a_list_as_in_istios_own_samples(build: Build, workload: Workload) -> None:
+    volume = '[{"name": "a", "secret": {"secretName": "client"}}]'
+    mount = '[{"name": "a", "mountPath": "/etc/client"}]'
+    model = build(OBJECTS + workload("web", metadata=notes(volume, mount)))
+    assert set(proxy_files(model, model.pods[0])) == {"/etc/client/tls.crt", "/etc/client/tls.key"}
+
+
 def test_one_file_under_a_name_of_its_own(build: Build, workload: Workload) -> None:
     secret = '{"secret": {"name": "client", "items": [{"key": "tls.crt", "path": "me.pem"}]}}'
     volume = f'{{"a": {{"projected": {{"sources": [{secret}, {{"configMap": {{"name": "roots"}}}}]}}}}}}'
@@ -88,7 +95,7 @@ def test_a_gateways_volumes_are_its_pods(build: Build) -> None:
     assert proxy_files(build(GATEWAY), model.pods[0]) == {}
 
 
-@pytest.mark.parametrize("volume", ["{", "[]", '{"a": "b"}'])
+@pytest.mark.parametrize("volume", ["{", "[1]", '[{"secret": {}}]', '{"a": "b"}'])
 def test_annotations_have_to_be_json(build: Build, workload: Workload, volume: str) -> None:
     with pytest.raises(ManifestError, match=r"userVolume\]: .* is no JSON mapping of volumes"):
         build(workload("web", metadata=notes(volume, "{}")))

@@ -129,3 +129,23 @@ def test_the_lines_of_a_part_have_their_own_paths() -> None:
     (document,) = documents("items:\n- kind: A\n  spec: {a: 1}\n", "a.yaml")
     below = lines_below(document.lines, "items[0]")
     assert dict(below) == {"": 2, "kind": 2, "spec": 3, "spec.a": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[10.0.0.1, 2001:db8::]", ["10.0.0.1", "2001:db8::"]),
+        ("[fe80::,2001:db8::]", ["fe80::", "2001:db8::"]),
+        ("{a: 2001:db8::, b: [x:, 'y:']}", {"a": "2001:db8::", "b": ["x:", "y:"]}),
+        ("a: 1\nb: [ä, fe80::]\n", {"a": 1, "b": ["ä", "fe80::"]}),
+    ],
+)
+def test_a_colon_at_the_end_of_a_plain_scalar_is_a_part_of_it_as_for_go(text: str, value: object) -> None:
+    (document,) = documents(text, "a.yaml")
+    assert document.value == value
+
+
+@pytest.mark.parametrize("text", ["[a: b: c]", "{a: b: c}", '[::"]', "[a, fe80::\n"])
+def test_other_colons_that_go_does_not_read_are_errors(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"^a.yaml:1: broken YAML|^a.yaml:2: broken YAML"):
+        documents(text, "a.yaml")
