@@ -89,9 +89,9 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
 """Kind -> field, with all below it -> why."""
 
 _PORT = "name port targetPort protocol appProtocol nodePort"
-_CONTAINER = (
-    "name image command args env[].name env[].value env[].valueFrom.fieldRef.fieldPath ports volumeMounts"
-)
+_CONTAINER = """name image command args workingDir envFrom ports volumeMounts resources env[].name env[].value
+    env[].valueFrom.fieldRef env[].valueFrom.resourceFieldRef env[].valueFrom.configMapKeyRef
+    env[].valueFrom.secretKeyRef securityContext.runAsUser securityContext.runAsGroup"""
 _RULES, _SUBJECTS = "apiGroups resources resourceNames verbs", "kind name namespace"
 
 
@@ -102,9 +102,10 @@ def _in(place: str, names: str) -> tuple[str, ...]:
 _SERVICE = """type selector clusterIP externalName externalIPs loadBalancerIP ipFamilies publishNotReadyAddresses
     internalTrafficPolicy trafficDistribution"""
 _SLICE = "addresses conditions hostname targetRef nodeName zone"
-_VOLUME = """name secret.secretName secret.items configMap.name configMap.items projected.sources[].secret
-    projected.sources[].configMap"""
-_POD = "serviceAccountName serviceAccount hostNetwork hostname subdomain nodeName nodeSelector"
+_VOLUME = """name secret configMap downwardAPI emptyDir persistentVolumeClaim ephemeral projected.defaultMode
+    projected.sources[].secret projected.sources[].configMap projected.sources[].downwardAPI"""
+_POD = """serviceAccountName serviceAccount hostNetwork hostname subdomain nodeName nodeSelector
+    securityContext.runAsUser securityContext.runAsGroup"""
 
 ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
     ("", "Namespace"): (),
@@ -141,36 +142,32 @@ ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
 }
 """Kubernetes' own kinds -> fields, with all below them, that have an effect."""
 
+_MESH_CONFIG = """What `mesh_config=` and `meshConfig:` of a scenario hold. `defaultConfig` is also what the annotation
+`proxy.istio.io/config` of a pod holds."""
+_PODS = """Also what stands in `spec.template` of a Deployment, StatefulSet, DaemonSet or ReplicaSet. Environment,
+files, user, folder and limits are there for images that a scenario runs (docker runtime) and, as far as a program of
+this machine can have them, for `commands:`; stand-ins heed none of them."""
+_REFUSED_PODS = """ambient mode (`istio.io/dataplane-mode: ambient`); `TPROXY` in the annotation
+`sidecar.istio.io/interceptionMode`; tracers in `proxy.istio.io/config` other than Zipkin; where an image runs, volumes
+of nodes and of storage (`hostPath`, `csi`, ...)"""
+_AMBIENT = "classes of ambient mode in `gatewayClassName` (`istio-waypoint`, `istio-east-west`, ...)"
+_FILTERS = "filters of Istio's own Envoy in a patch (`io.istio.*`, `stats.PluginConfig`, ...)"
+
 NOTES: Mapping[Kind, str] = {
-    (
-        "",
-        "MeshConfig",
-    ): "What `mesh_config=` and `meshConfig:` of a scenario hold. `defaultConfig` is also what the "
-    "annotation `proxy.istio.io/config` of a pod holds.",
+    ("", "MeshConfig"): _MESH_CONFIG,
     ("", "Namespace"): "Its labels count: injection, selectors of namespaces, discovery selectors.",
     ("", "Node"): "Its labels count: where pods are scheduled, and their locality.",
     ("", "ServiceAccount"): "Its name counts, as an identity.",
     ("", "ConfigMap"): "Mounted ones, and those that policies name.",
     ("", "Secret"): "Mounted ones, and those that policies name (`credentialName`, `certificateRefs`).",
-    (
-        "",
-        "Pod",
-    ): "Also what stands in `spec.template` of a Deployment, StatefulSet, DaemonSet or ReplicaSet. The rest "
-    "of a pod is the business of a container runtime: images run under the docker runtime only, and where a scenario "
-    "asks for them.",
+    ("", "Pod"): _PODS,
 }
+"""What is to be known of a kind."""
 
 VALUES: Mapping[Kind, str] = {
-    ("", "Pod"): "ambient mode (`istio.io/dataplane-mode: ambient`); the annotation "
-    "`sidecar.istio.io/interceptionMode: TPROXY`; tracers in `proxy.istio.io/config` other than Zipkin",
+    ("", "Pod"): _REFUSED_PODS,
     ("", "Service"): "IPv6 in `clusterIP` or first in `ipFamilies`",
-    (
-        GATEWAY_API,
-        "Gateway",
-    ): "classes of ambient mode in `gatewayClassName` (`istio-waypoint`, `istio-east-west`, ...)",
-    (
-        NETWORKING,
-        "EnvoyFilter",
-    ): "filters of Istio's own Envoy in a patch (`io.istio.*`, `stats.PluginConfig`, ...)",
+    (GATEWAY_API, "Gateway"): _AMBIENT,
+    (NETWORKING, "EnvoyFilter"): _FILTERS,
 }
 """What is refused for its value, in words."""
