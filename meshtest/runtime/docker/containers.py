@@ -47,6 +47,8 @@ _ENVOY_FLAGS = (
     "--file-flush-interval-msec", "1000",
     "--skip-deprecated-logs",
 )  # fmt: skip
+FORGETFUL = {f"net.netfilter.nf_conntrack_tcp_timeout_{state}": "1" for state in ("time_wait", "close")}
+"""Have a pod's kernel remember closed connections for a second only; see `netns.links.forget_closed_connections`."""
 _QUIET = {"Type": "none", "Config": {}}
 """What meshtest's own write on standard output is frames, and their errors are read as they come."""
 
@@ -97,6 +99,8 @@ class Shape:
     concurrency: int = 1
     volume: str = ""
     extra_labels: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=lambda: FORGETFUL)
+    """Of pods."""
 
     def labelled(self, **more: str) -> dict[str, str]:
         """The labels of one container."""
@@ -143,7 +147,13 @@ class Shape:
             attached=True,
             network=self.network.name,
             address=pod.ip,
-            host={**_confined(), **self._names(plan), **self._volume(), "log_config": _QUIET},
+            host={
+                **_confined(),
+                **self._names(plan),
+                **self._volume(),
+                "log_config": _QUIET,
+                "sysctls": dict(self.sysctls),
+            },
         )
 
     def _envoy(self, bootstrap: str) -> list[str]:

@@ -29,7 +29,7 @@ class Hands:
     def __init__(self, daemon: Daemon, key: str, init: Container, remove: Callable[[], Any]) -> None:
         self._daemon = daemon
         self._key = key
-        self._init = init
+        self.container = self._init = init
         self._remove = remove
 
     def start(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
@@ -35,6 +36,8 @@ _SIGNALS = {
 }
 _ENDING = {Action.KILL, Action.STOP}
 _GRACE = 5.0
+_SYSCTLS = "/proc/sys/"
+"""In what Docker says of a kernel that has not the settings asked for."""
 _START = 30.0
 _MARGIN = 5.0
 _GLANCE = 0.5
@@ -75,12 +78,7 @@ class DockerPod:
     ) -> None:
         """Start everything of the pod; what can be made before its first container runs is made meanwhile."""
         self.stage = "its first container is being started"
-        self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
-        init = background(lambda: self._inits.make(self.key, owner.id))
-        application = background(lambda: self._make_application(owner.id))
-        proxy = background(lambda: self._make_proxy(owner.id))
-        self._holder = holder = channel(owner.what, owner.line, self._note, cause=self._daemon.lost)
-        owner.start()
+        holder, init, application, proxy = self._make(background)
         self.proxy = native = proxy.result()
         up = background(lambda: native.start(holder)) if native else None
         self.stage = "rules are being set"
@@ -96,6 +94,30 @@ class DockerPod:
         if up is not None:
             up.result()
         self.stage = "ready"
+
+    def _make(
+        self, background: Callable[[Callable[[], Any]], Future[Any]]
+    ) -> tuple[Channel, Future[Hands], Future[Container | None], Future[NativeProxy | None]]:
+        """Start the first container, and make the others meanwhile."""
+        self.owner = owner = Container(self._daemon, self._shape.owner(self.plan), f"{self.key} sidecar")
+        init = background(lambda: self._inits.make(self.key, owner.id))
+        application = background(lambda: self._make_application(owner.id))
+        proxy = background(lambda: self._make_proxy(owner.id))
+        self._holder = holder = channel(owner.what, owner.line, self._note, cause=self._daemon.lost)
+        try:
+            owner.start()
+        except RuntimeFailure as exc:
+            if _SYSCTLS not in str(exc) or not self._shape.sysctls:
+                raise
+        else:
+            return holder, init, application, proxy
+        # A kernel without them: some log lines of TCP connections are lost there, as rarely as in a cluster.
+        self._shape = replace(self._shape, sysctls={})
+        native, made = proxy.result(), application.result()
+        late = [init.result().container, *([native.container] if native else []), *([made] if made else [])]
+        for each in (*late, owner):
+            self._daemon.remove("container", each.id)
+        return self._make(background)
 
     def set_rules(self, messages: Sequence[Message]) -> None:
         """Set rules in the pod's namespace; an init container does it."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshtest import faults
+from meshtest import Mesh, faults
 from meshtest.runtime.base import Action, LosesPackets, Lost, Misnames, NameFault, Part
+from meshtest.runtime.docker import containers
 from meshtest.traffic.model import Outcome
 
 if TYPE_CHECKING:
-    from meshtest.live.mesh import Mesh
     from meshtest.runtime.docker.client import Daemon
 
 URL = "http://back/"
@@ -86,6 +86,21 @@ def test_names_go_wrong_and_right_again(two: Mesh) -> None:
     finally:
         sandbox.misname("n1", None)
     assert two.request("front", URL).status == 200
+
+
+def test_a_pod_forgets_closed_connections_soon(two: Mesh) -> None:
+    """Else the kernel gives a later connection from the same port another port, and no log line is found by it."""
+    state = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"
+    assert two.execute("front", ["cat", state]).stdout == "1\n"
+
+
+def test_a_kernel_that_cannot_forget_sooner_runs_pods_all_the_same(
+    daemon: Daemon, two_manifests: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del daemon
+    monkeypatch.setattr(containers, "FORGETFUL", {"net.netfilter.nf_conntrack_nonsense": "1"})
+    with Mesh.from_manifests(two_manifests, runtime="docker") as mesh:
+        assert mesh.request("front", URL).status == 200
 
 
 def test_policies_that_add_a_service_reach_every_pod(two: Mesh) -> None:
