@@ -48,7 +48,9 @@ class Placing:
     def cluster_ips(self, network: NetworkPlan) -> ClusterIps:
         """Those of the Services, the resolver's own, and the addresses outside."""
         found = {
-            ip: {port: [(one.ip, one.port) for one in backends] for port, backends in ports.items()}
+            ip: {
+                port: [(self.real(one.ip), one.port) for one in backends] for port, backends in ports.items()
+            }
             for ip, ports in network.cluster_ips.items()
         }
         resolver = {port: [(self._network.resolver, port)] for port in (53, PORT_PAST_AGENTS)}

@@ -34,6 +34,14 @@ def test_what_stands_outside_is_led_to_an_address_of_the_network() -> None:
     assert placing.really(Lost(source="10.245.0.2", destination=AWAY)).destination == real
 
 
+def test_a_service_may_lead_outside() -> None:
+    """The kernel translates a connection once only, so its rule says where the address outside really leads."""
+    placing = Placing(NETWORK)
+    real = placing.placed(plan(AWAY, 443)).pod.ip
+    service = {"10.96.0.7": {80: [Backend(ip=AWAY, port=443)]}}
+    assert placing.cluster_ips(NetworkPlan(cluster_ips=service, zone={}))["10.96.0.7"] == {80: [(real, 443)]}
+
+
 def test_every_further_process_has_an_address_of_its_own() -> None:
     placing = Placing(NETWORK)
     found = [placing.address(name) for name in ("a", "b", "c", "d", "a")]
