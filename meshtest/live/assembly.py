@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
-from meshtest.live.external import Externals
+from meshtest.live.applications import check_names, image_of, lookup, probes_of, spec_of
 from meshtest.mesh import standins
 from meshtest.mesh.addresses import RESOLVER
-from meshtest.mesh.environment import application_of, environment_of, expanded
+from meshtest.mesh.environment import environment_of
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.mounts import server_certificate
 from meshtest.mesh.ports import standin_ports
 from meshtest.mesh.volumes import disk_of
 from meshtest.runtime.base import Command, Image, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
-from meshtest.scenario.images import EVERY, ImageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from meshtest.live.applications import Applications
     from meshtest.mesh.model import MeshModel, Pod, Service
+    from meshtest.mesh.probes import Probe
+    from meshtest.scenario.images import ImageSpec
 
     Agents = Mapping[str, Mapping[str, Sequence[str]]]
+    Probes = tuple[Probe | None, Probe | None]
 
 T = TypeVar("T")
 
@@ -34,29 +37,6 @@ DRIVER = "meshtest.traffic.driver:main"
 DIRECTORY = "/run/meshtest"
 _INSIDE = {"http": "http", "auto": "http", "websocket": "http", "h2c": "h2c", "grpc": "h2c"}
 """What to speak to a stand-in inside its pod, by what it speaks on a port."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applications:
-    """What the user says about the applications of a mesh."""
-
-    calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What stand-ins call: workload or service -> services or URLs."""
-    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Programs that run instead of stand-ins: workload -> argv."""
-    images: Mapping[str, ImageSpec] = field(default_factory=dict)
-    """Container images that run instead of stand-ins: workload or `*` -> image (docker runtime)."""
-    proxies: Mapping[str, str] = field(default_factory=dict)
-    """Images whose Envoy runs instead of meshtest's: workload or `*` -> image (docker runtime)."""
-    key_set: Callable[[], str] = str
-    """Makes the JWKS that stand-ins serve which play a server of keys."""
-    external: Externals = field(default_factory=lambda: Externals({}))
-    """Hosts outside the mesh."""
-
-    @property
-    def switches(self) -> Mapping[str, str]:
-        """Of istiod: where every Envoy is Istio's own, they exchange metadata as in a cluster; stock Envoy cannot."""
-        return {"PILOT_ENABLE_METADATA_EXCHANGE": "true"} if EVERY in self.proxies else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +85,8 @@ def pod_plan(
     around = around or Surroundings()
     ports = standin_ports(model, pod)
     application: Role | Command | Image | None
-    argv = _lookup(applications.commands, model, pod)
-    image = _image(applications, model, pod)
+    argv = lookup(applications.commands, model, pod)
+    image = spec_of(applications, model, pod)
     if pod.kind is PodKind.GATEWAY:
         application = None
     elif argv is not None:
@@ -122,7 +102,7 @@ def pod_plan(
         application=application,
         bootstrap=_bootstrap(pod, around) if pod.has_envoy else None,
         interception=_interception(pod),
-        readiness_ports=_readiness_ports(application, image, ports),
+        readiness_ports=_readiness_ports(pod, application, image, ports),
         env=_environment(pod),
         proxy_image=pod.proxy_image,
     )
@@ -132,88 +112,17 @@ def _bootstrap(pod: Pod, around: Surroundings) -> str:
     return bootstrap(pod, directory=DIRECTORY, socket_mark=around.socket_mark, resolver=around.resolver)
 
 
-def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, ImageSpec]:
-    """What Python code says of images, a name alone included."""
-    return {
-        name: ImageSpec(image=each) if isinstance(each, str) else each
-        for name, each in (images or {}).items()
-    }
-
-
-def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:
-    """What the scenario and the pod's manifest say of its image; the scenario's words win.
-
-    Command, user and folder of the manifest belong to its own image; environment, volumes and limits hold for any.
-    """
-    own = application_of(pod)
-    if chosen.from_manifest and (own is None or not own.image):
-        raise ScenarioError(
-            f"the manifest of {pod.workload_key} names no image",
-            key="images",
-            expected="the name of an image",
-        )
-    named = own if chosen.from_manifest else None
-    env = {**environment_of(model, pod), **chosen.env}
-    command = chosen.command if chosen.command is not None else named and _words(named.command, env)
-    args = chosen.args if chosen.args is not None else named and _words(named.args, env)
-    limits = own.resources if own else {}
-    memory = chosen.resources.memory or limits.get("limits.memory")
-    return Image(
-        reference=named.image if named else chosen.image,
-        command=command or None,
-        args=args or None,
-        env=env,
-        working_directory=named.working_directory if named else "",
-        user=named.user if named else "",
-        disk=disk_of(model, pod),
-        cpus=chosen.resources.cpu or limits.get("limits.cpu"),
-        memory=None if memory is None else int(memory),
-    )
-
-
-def _words(words: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(expanded(word, env) for word in words)
-
-
-def of_pod(applications: Applications, model: MeshModel, pod: Pod) -> bool:
-    """Whether the user's own program runs in a pod, and not a stand-in."""
-    chosen = _lookup(applications.commands, model, pod), _image(applications, model, pod)
-    return any(one is not None for one in chosen)
-
-
-def _image(applications: Applications, model: MeshModel, pod: Pod) -> ImageSpec | None:
-    return _lookup(applications.images, model, pod) or applications.images.get(EVERY)
-
-
 def _readiness_ports(
-    application: Role | Command | Image | None, image: ImageSpec | None, ports: Sequence[tuple[int, str]]
+    pod: Pod,
+    application: Role | Command | Image | None,
+    image: ImageSpec | None,
+    ports: Sequence[tuple[int, str]],
 ) -> tuple[int, ...]:
     if isinstance(application, Image) and image is not None and image.ready_ports is not None:
         return image.ready_ports
+    if any(probes_of(pod, image)):
+        return ()
     return () if application is None or isinstance(application, Role) else tuple(port for port, _ in ports)
-
-
-def check_names(model: MeshModel, applications: Applications) -> None:
-    """Raise ScenarioError where `calls` or `commands` name a workload that is not in the mesh."""
-    known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
-    named = {
-        "calls": applications.calls,
-        "commands": applications.commands,
-        "images": applications.images,
-        "proxies": applications.proxies,
-    }
-    for key, table in named.items():
-        for name in table:
-            if name == EVERY and key in {"images", "proxies"}:
-                continue
-            plain = name.rpartition("/")[2]
-            if plain not in known:
-                raise ScenarioError(
-                    f"no workload or service {name!r} in the mesh",
-                    key=f"{key}.{name}",
-                    expected=f"one of {', '.join(known) or 'the manifests'}",
-                    nearest=nearest(plain, known),
-                )
 
 
 def _environment(pod: Pod) -> dict[str, str]:
@@ -246,7 +155,7 @@ def _interception(pod: Pod) -> Interception | None:
 def _standin(
     model: MeshModel, pod: Pod, ports: Sequence[tuple[int, str]], applications: Applications
 ) -> dict[str, Any]:
-    called = _lookup(applications.calls, model, pod) or ()
+    called = lookup(applications.calls, model, pod) or ()
     part = standins.plays(pod)
     outside = pod.workload in applications.external.hosts and not pod.workload_kind
     shown = server_certificate(model, pod)
@@ -306,16 +215,3 @@ def find_service(model: MeshModel, namespace: str, name: str) -> Service | None:
         (service for service in found if service.namespace == wanted),
         found[0] if found and not other else None,
     )
-
-
-def _lookup(table: Mapping[str, T], model: MeshModel, pod: Pod) -> T | None:
-    """What a table keyed by workload (or, less specific, by service) says for a pod."""
-    for key in (pod.workload_key, pod.workload):
-        if key in table:
-            return table[key]
-    for service in model.services:
-        if pod in model.pods_behind(service):
-            for key in (service.key, service.name):
-                if key in table:
-                    return table[key]
-    return None

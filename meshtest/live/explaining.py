@@ -8,7 +8,7 @@ from meshtest.explain.configuration import Configuration
 from meshtest.explain.policies import named
 from meshtest.explain.walk import Walker
 from meshtest.istiod.engine import Rejected
-from meshtest.live.assembly import of_pod
+from meshtest.live.applications import of_pod
 from meshtest.live.control import state_of
 from meshtest.live.notices import refused
 from meshtest.mesh.ports import standin_ports
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshtest.istiod.engine import Engine
-    from meshtest.live.assembly import Applications
+    from meshtest.live.applications import Applications
     from meshtest.mesh.model import MeshModel, Pod
 
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import random
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -19,10 +20,9 @@ from meshtest.errors import ConfigurationRejected, ScenarioError, Unsupported, n
 from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
+from meshtest.live.applications import Applications, image_specs
 from meshtest.live.assembly import (
-    Applications,
     Surroundings,
-    image_specs,
     inside_url,
     network_plan,
     pod_plan,
@@ -36,6 +36,8 @@ from meshtest.live.envoys import versions
 from meshtest.live.external import Externals
 from meshtest.live.faulting import ActiveFaults
 from meshtest.live.notices import Notice, analysis
+from meshtest.live.probing import ask, probed
+from meshtest.live.readiness import Readiness
 from meshtest.live.requests import find_caller, from_outside, plain_request, replicas, shown_as, token_of
 from meshtest.live.sending import Around, Pace, Sender
 from meshtest.mesh.addresses import POD_NETWORK
@@ -52,13 +54,14 @@ from meshtest.traffic.model import History, Request
 from meshtest.waiting import Timeouts, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from meshtest.explain.model import Explanation
     from meshtest.explain.walk import Walker
     from meshtest.istiod.engine import Engine
     from meshtest.live.external import Credentials
+    from meshtest.live.probing import Probed
     from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
     from meshtest.runtime.base import Action, Completed, Sandbox
     from meshtest.scenario.changes import ChangeSpec
@@ -115,6 +118,12 @@ class Mesh:
         self._stack = contextlib.ExitStack()
         self._faults = ActiveFaults()
         self._changes = Changes(self)
+        self._changing = threading.RLock()
+        """Held from one state of the mesh to the next."""
+        self._readiness = Readiness(
+            lambda pod, probe: ask(self._sender, self._sandbox, pod, probe), self._look_who_is_ready
+        )
+        self._flips = 0
         self._met: dict[str, Pod] = {}
         self._exchanges: deque[Exchange] = deque(maxlen=MOST_EXCHANGES)
         try:
@@ -185,6 +194,8 @@ class Mesh:
         )
         self.notices = pushed.notices
         self._sender = Sender(sandbox.driver, self._log, self.options.timeouts, self.seed)
+        self._stack.callback(self._readiness.close)
+        self._await_ready(self._probe(self._model))
         self.timings = {"start": time.monotonic() - began, "engine": pushed.engine, "push": pushed.push}
 
     def _own_engine(self) -> Engine:
@@ -323,9 +334,39 @@ class Mesh:
             proxies=self.options.applications.proxies,
         )
         made = self._deployments.of(manifests)
-        return build_model(manifests, made=made, previous=previous, options=options)
+        model = build_model(manifests, made=made, previous=previous, options=options)
+        waiting = self._readiness.not_ready(probed(model, self._applications).values())
+        if waiting:
+            options = replace(options, not_ready=waiting)
+            model = build_model(manifests, made=made, previous=previous, options=options)
+        return model
 
     def _change(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
+        """Go to another state; returns when it is live, and who is new in it is ready."""
+        with self._changing:
+            before = {pod.key: pod for pod in self._model.pods}
+            pushed = self._go_to(applied, mesh_config, base)
+            wanted = probed(self._model, self._applications).items()
+            fresh = [key for key, (pod, *_) in wanted if before.get(key) != pod]
+        if not self._control.outage:
+            self._await_ready(fresh)
+        return pushed
+
+    def _look_who_is_ready(self) -> None:
+        """Have the sidecars know which pods are ready."""
+        with self._changing:
+            self._go_to(self._applied, self._mesh_config)
+
+    def _probe(self, model: MeshModel) -> Probed:
+        """Have exactly the applications of this model be probed that have probes; which ones these are."""
+        found = probed(model, self._applications)
+        self._readiness.watch(found)
+        return found
+
+    def _await_ready(self, keys: Iterable[str]) -> None:
+        self._readiness.wait(keys, self.options.timeouts.start)
+
+    def _go_to(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
         old = self._model
         model = self._build(mesh_config, applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
@@ -351,6 +392,7 @@ class Mesh:
         self._met |= {pod.ip: pod for pod in model.pods}
         self._base = self._base if base is None else base
         gone = [key for key in stale if key not in after]
+        self._probe(model)
         if gone:
             self._sandbox.remove_pods(gone)
         return pushed
@@ -404,6 +446,7 @@ class Mesh:
 
     def drive(self, caller: str, request: Request | Sequence[Request], pace: Pace) -> History:
         """Send a request, or several in turn, as often as `pace` says; what `request` and `send` are made of."""
+        self._readiness.check()
         pod = self._caller(caller)
         requests = [request] if isinstance(request, Request) else request
         if pod.key == OUTSIDE:
@@ -416,7 +459,7 @@ class Mesh:
 
     def _around(self) -> Around:
         """What there was while requests were under way; what has gone meanwhile may have answered some."""
-        steady = not self._changes.made
+        steady = not self._changes.made and self._readiness.flips == self._flips
         return Around(pods=self.pods_met, services=self._model.cluster_ips, steady=steady)
 
     def _caller(self, name: str) -> Pod:
@@ -564,6 +607,7 @@ class Mesh:
         self._changes.forget()
         self._met = {pod.ip: pod for pod in self._model.pods}
         self._sender.begin(seed)
+        self._flips = self._readiness.flips
 
     # -- processes -------------------------------------------------------------------------------------------
 

@@ -134,6 +134,14 @@ class Sender:
             )
         return exchange.body
 
+    def quietly(self, pod: Pod, request: Request) -> Exchange:
+        """Send one request that is no part of the traffic: no fault meets it, no evidence is waited for."""
+        return self._driver.request(pod.key, request)
+
+    def dial(self, pod: Pod, address: str, port: int, timeout: float) -> str:
+        """Open a connection from inside a pod; what was wrong, or nothing."""
+        return self._driver.dial(pod.key, address, port, timeout=timeout)
+
     def _marks(
         self, caller: Pod, requests: Sequence[Request], faults: ActiveFaults, pace: Pace
     ) -> list[tuple[str, Sequence[int]]]:

@@ -126,7 +126,8 @@ class Pod:
     trust_domain: str = TRUST_DOMAIN
     proxy_config: Mapping[str, Any] = field(default_factory=dict)
     """What of its ProxyConfig its Envoy is started with (`mesh.proxy_config`)."""
-    ready: bool = True
+    ready: bool = field(default=True, compare=False)
+    """Whether its readiness probe succeeds; it is the same pod when that changes."""
     mounts: tuple[Mount, ...] = ()
     """What its proxy finds on its disk."""
     application_mounts: tuple[Mount, ...] = ()

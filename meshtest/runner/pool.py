@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
 from meshtest.istiod.deployments import GatewayDeployments
-from meshtest.live.assembly import Applications, image_specs
+from meshtest.live.applications import Applications, image_specs
 from meshtest.live.external import Externals
 from meshtest.live.mesh import Mesh, MeshOptions
 from meshtest.live.notices import analysis

@@ -129,7 +129,7 @@ class TrafficDriver:
         answer = self._channel.call(
             "dial", timeout=timeout + _MARGIN, caller=caller, address=address, port=port, within=timeout
         )
-        return str(answer.header["error"])
+        return str(answer.header["problem"])
 
     def _number(self, count: int) -> int:
         with self._lock:

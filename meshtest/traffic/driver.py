@@ -9,7 +9,7 @@ Operations (header keys; answers are packed by `columns`):
     load     caller, requests, count, prefix, first, concurrency | rate, start_at, name (for cancel),
              marks: [[member, [position, ...]], ...]
     cancel   name
-    dial     caller, address, port, within    -> connected, error, seconds
+    dial     caller, address, port, within    -> connected, problem, seconds
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Driver:
             error = exc.error
         except TimeoutError:
             error = "timeout"
-        return {"connected": not error, "error": error, "seconds": time.perf_counter() - begin}, b""
+        return {"connected": not error, "problem": error, "seconds": time.perf_counter() - begin}, b""
 
 
 def load_plan(header: Mapping[str, Any]) -> LoadPlan:

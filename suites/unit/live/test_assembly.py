@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest.errors import ScenarioError
-from meshtest.live.assembly import Applications, call_url, check_names, find_service
+from meshtest.live.applications import Applications, check_names
+from meshtest.live.assembly import call_url, find_service
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
-from meshtest.live.assembly import Applications
+from meshtest.live.applications import Applications
 from meshtest.live.envoys import versions
 from meshtest.mesh.model import Pod, PodKind
 

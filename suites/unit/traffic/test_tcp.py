@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,3 +152,11 @@ def test_a_refused_upgrade_is_a_response(driver: TrafficDriver, serve: Serve) ->
     request = Request(url=f"ws://127.0.0.1:{serve(websocket)}/closed", protocol=Protocol.WEBSOCKET)
     one = driver.request(CALLER, request)
     assert (one.outcome, one.status) == (Outcome.RESPONSE, 403)
+
+
+def test_dialling_says_what_was_wrong(driver: TrafficDriver, serve: Serve) -> None:
+    port = serve(greets)
+    assert driver.dial(CALLER, "127.0.0.1", port) == ""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # nobody listens there
+        assert driver.dial(CALLER, "127.0.0.1", bound.getsockname()[1]) == "Connection refused"

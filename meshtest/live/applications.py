@@ -1,0 +1,144 @@
+"""What the user says about the applications of a mesh, and which of it is about which pod. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from meshtest.errors import ScenarioError, nearest
+from meshtest.live.external import Externals
+from meshtest.mesh.environment import application_of, environment_of, expanded
+from meshtest.mesh.volumes import disk_of
+from meshtest.runtime.base import Image
+from meshtest.scenario.images import EVERY, ImageSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.probes import Probe
+
+    Probes = tuple[Probe | None, Probe | None]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applications:
+    """What the user says about the applications of a mesh."""
+
+    calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What stand-ins call: workload or service -> services or URLs."""
+    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Programs that run instead of stand-ins: workload -> argv."""
+    images: Mapping[str, ImageSpec] = field(default_factory=dict)
+    """Container images that run instead of stand-ins: workload or `*` -> image (docker runtime)."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Images whose Envoy runs instead of meshtest's: workload or `*` -> image (docker runtime)."""
+    key_set: Callable[[], str] = str
+    """Makes the JWKS that stand-ins serve which play a server of keys."""
+    external: Externals = field(default_factory=lambda: Externals({}))
+    """Hosts outside the mesh."""
+
+    @property
+    def switches(self) -> Mapping[str, str]:
+        """Of istiod: where every Envoy is Istio's own, they exchange metadata as in a cluster; stock Envoy cannot."""
+        return {"PILOT_ENABLE_METADATA_EXCHANGE": "true"} if EVERY in self.proxies else {}
+
+
+def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, ImageSpec]:
+    """What Python code says of images, a name alone included."""
+    return {
+        name: ImageSpec(image=each) if isinstance(each, str) else each
+        for name, each in (images or {}).items()
+    }
+
+
+def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:
+    """What the scenario and the pod's manifest say of its image; the scenario's words win.
+
+    Command, user and folder of the manifest belong to its own image; environment, volumes and limits hold for any.
+    """
+    own = application_of(pod)
+    if chosen.from_manifest and (own is None or not own.image):
+        raise ScenarioError(
+            f"the manifest of {pod.workload_key} names no image",
+            key="images",
+            expected="the name of an image",
+        )
+    named = own if chosen.from_manifest else None
+    env = {**environment_of(model, pod), **chosen.env}
+    command = chosen.command if chosen.command is not None else named and _words(named.command, env)
+    args = chosen.args if chosen.args is not None else named and _words(named.args, env)
+    limits = own.resources if own else {}
+    memory = chosen.resources.memory or limits.get("limits.memory")
+    return Image(
+        reference=named.image if named else chosen.image,
+        command=command or None,
+        args=args or None,
+        env=env,
+        working_directory=named.working_directory if named else "",
+        user=named.user if named else "",
+        disk=disk_of(model, pod),
+        cpus=chosen.resources.cpu or limits.get("limits.cpu"),
+        memory=None if memory is None else int(memory),
+    )
+
+
+def _words(words: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(expanded(word, env) for word in words)
+
+
+def of_pod(applications: Applications, model: MeshModel, pod: Pod) -> bool:
+    """Whether the user's own program runs in a pod, and not a stand-in."""
+    chosen = lookup(applications.commands, model, pod), spec_of(applications, model, pod)
+    return any(one is not None for one in chosen)
+
+
+def spec_of(applications: Applications, model: MeshModel, pod: Pod) -> ImageSpec | None:
+    """What is said of the image that runs in a pod; None where none runs."""
+    return lookup(applications.images, model, pod) or applications.images.get(EVERY)
+
+
+def probes_of(pod: Pod, chosen: ImageSpec | None) -> Probes:
+    """The readiness and startup probes of a pod's manifest, unless the scenario says when its image is ready."""
+    box = application_of(pod)
+    if box is None or (chosen is not None and chosen.ready_ports is not None):
+        return None, None
+    return box.readiness, box.startup
+
+
+def check_names(model: MeshModel, applications: Applications) -> None:
+    """Raise ScenarioError where `calls` or `commands` name a workload that is not in the mesh."""
+    known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
+    named = {
+        "calls": applications.calls,
+        "commands": applications.commands,
+        "images": applications.images,
+        "proxies": applications.proxies,
+    }
+    for key, table in named.items():
+        for name in table:
+            if name == EVERY and key in {"images", "proxies"}:
+                continue
+            plain = name.rpartition("/")[2]
+            if plain not in known:
+                raise ScenarioError(
+                    f"no workload or service {name!r} in the mesh",
+                    key=f"{key}.{name}",
+                    expected=f"one of {', '.join(known) or 'the manifests'}",
+                    nearest=nearest(plain, known),
+                )
+
+
+def lookup(table: Mapping[str, T], model: MeshModel, pod: Pod) -> T | None:
+    """What a table keyed by workload (or, less specific, by service) says for a pod."""
+    for key in (pod.workload_key, pod.workload):
+        if key in table:
+            return table[key]
+    for service in model.services:
+        if pod in model.pods_behind(service):
+            for key in (service.key, service.name):
+                if key in table:
+                    return table[key]
+    return None

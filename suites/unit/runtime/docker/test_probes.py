@@ -1,0 +1,158 @@
+"""A pod of a user's image gets traffic only while its readiness probe succeeds."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meshtest.errors import RuntimeFailure
+from meshtest.live.mesh import Mesh
+from meshtest.scenario.images import ImageSpec
+from meshtest.waiting import Timeouts, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MANIFEST = """
+apiVersion: v1
+kind: Service
+metadata: {name: back}
+spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: back}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: back}}
+  template:
+    metadata: {labels: {app: back}}
+    spec:
+      containers:
+      - name: back
+        image: meshtest-example:1
+        ports: [{containerPort: 8080, name: web}]
+        env: [{name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
+        readinessProbe: {PROBE, periodSeconds: 1, failureThreshold: 2}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: front}
+spec:
+  selector: {matchLabels: {app: front}}
+  template:
+    metadata: {labels: {app: front}}
+    spec: {containers: [{name: front, image: front, ports: [{containerPort: 8080}]}]}
+"""
+FILE = MANIFEST.replace("PROBE", "exec: {command: [test, '!', -e, /tmp/ill]}")
+ALL = {"back-0", "back-1"}
+
+
+def answering(mesh: Mesh) -> set[str]:
+    sent = mesh.send("front", "http://back/env/ME", requests=20).exchanges
+    assert {each.status for each in sent} == {200}
+    return {each.body.decode() for each in sent}
+
+
+@pytest.fixture(scope="module")
+def mesh(example: str) -> Iterator[Mesh]:
+    del example  # the manifest names it
+    with Mesh.from_manifests(FILE, runtime="docker", images={"back": "manifest"}) as found:
+        yield found
+
+
+def test_a_pod_whose_probe_fails_gets_no_traffic_until_it_succeeds_again(mesh: Mesh) -> None:
+    assert answering(mesh) == ALL
+    mesh.execute("default/back-0", ["touch", "/tmp/ill"])
+    wait_until(lambda: answering(mesh) == {"back-1"}, 30, lambda: "it is still called", step=0.2)
+    assert {pod.name for pod in mesh.pods if not pod.ready} == {"back-0"}
+    mesh.execute("default/back-0", ["rm", "/tmp/ill"])
+    wait_until(lambda: answering(mesh) == ALL, 30, lambda: "it is not called again", step=0.2)
+
+
+def test_replicas_that_come_later_are_ready_when_apply_returns(mesh: Mesh) -> None:
+    mesh.apply(FILE.replace("replicas: 2", "replicas: 3"))
+    assert answering(mesh) == {*ALL, "back-2"}
+    mesh.replace()
+    assert answering(mesh) == ALL
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        "httpGet: {path: /env/ME, port: web}",
+        "tcpSocket: {port: 8080}",
+        "exec: {command: [python3, -c, 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:8080\")']}",
+    ],
+    ids=["httpGet", "tcpSocket", "exec"],
+)
+def test_every_kind_of_probe(example: str, probe: str) -> None:
+    del example
+    text = MANIFEST.replace("PROBE", probe).replace("replicas: 2", "replicas: 1")
+    with Mesh.from_manifests(text, runtime="docker", images={"back": "manifest"}) as mesh:
+        assert answering(mesh) == {"back-0"}
+
+
+FAILING = {
+    "httpGet: {path: /file/none, port: web}": r"\(HTTP GET /file/none on port 8080\) fails: ",
+    "tcpSocket: {port: 9999}": r"\(a connection to port 9999\) fails: .*refused",
+    "exec: {command: [sh, -c, echo no database; exit 3]}": r"\(sh -c .*\) fails: it ended with 3: no database",
+    "grpc: {port: 8080}": r"\(gRPC health on port 8080\) fails: ",
+}
+
+
+def test_applications_that_never_get_ready_say_why(example: str) -> None:
+    del example
+    _, back, front = MANIFEST.split("---")
+    texts = [back.replace("PROBE", probe).replace("back", f"b{n}") for n, probe in enumerate(FAILING)]
+    with pytest.raises(RuntimeFailure) as error:
+        Mesh.from_manifests(
+            "---".join([*texts, front]),
+            runtime="docker",
+            images={f"b{n}": "meshtest-example:1" for n in range(len(FAILING))},
+            timeouts=Timeouts(start=20),
+        )
+    for number, said in enumerate(FAILING.values()):
+        for replica in (0, 1):
+            assert re.search(rf"default/b{number}-{replica}: its readiness probe {said}", str(error.value))
+
+
+def test_a_scenario_that_says_when_it_is_ready_replaces_the_probe(example: str) -> None:
+    text = MANIFEST.replace("PROBE", "tcpSocket: {port: 9999}")
+    images = {"back": ImageSpec(image=example, ready_ports=(8080,))}
+    with Mesh.from_manifests(text, runtime="docker", images=images) as mesh:
+        assert answering(mesh) == ALL
+
+
+HEALTH = """
+import concurrent.futures, grpc, time
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        if details.method != "/grpc.health.v1.Health/Check":
+            return None
+        said = lambda asked, context: b"\\x08\\x01" if asked == b"\\x0a\\x04shop" else b"\\x08\\x02"
+        return grpc.unary_unary_rpc_method_handler(said)
+server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+server.add_generic_rpc_handlers((Handler(),))
+server.add_insecure_port("0.0.0.0:8080")
+server.start()
+server.wait_for_termination()
+"""
+
+
+def test_grpc_health_of_a_service(example: str) -> None:
+    images = {"back": ImageSpec(image=example, command=("python3", "-c", HEALTH))}
+    text = MANIFEST.replace("replicas: 2", "replicas: 1")
+    with Mesh.from_manifests(
+        text.replace("PROBE", "grpc: {port: 8080, service: shop}"), runtime="docker", images=images
+    ) as mesh:
+        assert all(pod.ready for pod in mesh.pods)
+    with pytest.raises(RuntimeFailure, match="does not say SERVING"):
+        Mesh.from_manifests(
+            text.replace("PROBE", "grpc: {port: 8080, service: other}"),
+            runtime="docker",
+            images=images,
+            timeouts=Timeouts(start=20),
+        )
