@@ -332,6 +332,7 @@ class Mesh:
             pod_network=self._pod_network,
             external=external.hosts,
             proxies=self.options.applications.proxies,
+            switches=self.options.engine_env,
         )
         made = self._deployments.of(manifests)
         model = build_model(manifests, made=made, previous=previous, options=options)

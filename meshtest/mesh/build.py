@@ -33,7 +33,7 @@ from meshtest.mesh.service_addresses import services_of
 from meshtest.mesh.slices import check_slice
 from meshtest.mesh.standins import plays
 from meshtest.mesh.topology import nodes_of
-from meshtest.mesh.unsupported import check_parts
+from meshtest.mesh.unsupported import Abilities, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -67,6 +67,8 @@ class BuildOptions:
     """Pods that fail their readiness probe, as `namespace/name`."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """Workload, `namespace/workload` or `*` -> the image whose Envoy its pods have."""
+    switches: Mapping[str, str] = field(default_factory=dict)
+    """Of istiod (`PILOT_...`)."""
 
 
 def build_model(
@@ -88,7 +90,7 @@ def build_model(
     kinds = sort(every, allow_unsupported=options.allow_unsupported)
     if not options.allow_unsupported:
         check_classes(kinds.acted_on)
-        check_parts(kinds.acted_on, stock=not options.proxies)
+        check_parts(kinds.acted_on, Abilities(own_envoy=bool(options.proxies), switches=options.switches))
         _check_settings(options.settings)
     acted_on = [*kinds.acted_on, *made]
     nodes = {node.name: node for node in nodes_of(acted_on)}

@@ -7,7 +7,7 @@ that has them would prove nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
@@ -39,10 +39,15 @@ class Part:
     """Whether Istio's own Envoy, which `proxies:` brings, acts on it."""
     as_usual: object = None
     """A value that changes nothing."""
+    switch: str = ""
+    """Which of istiod's switches makes it act on it."""
 
 
 MESH_CONFIG = "MeshConfig"
 """Stands as a kind for what is no object."""
+_TRUE = ("1", "t", "true")
+"""As Go reads it, whatever the case."""
+_ALPHA = "PILOT_ENABLE_ALPHA_GATEWAY_API"
 _NO_SESSIONS = "istiod makes nothing of it, so requests of one session go anywhere"
 _NO_DEFAULT = "istiod makes nothing of it, so no route attaches by it"
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
@@ -67,6 +72,13 @@ PARTS = (
         kinds=("HTTPRoute", "GRPCRoute"),
         path="spec.rules[].sessionPersistence",
         reason=_NO_SESSIONS,
+    ),
+    Part(
+        group=GATEWAY_API_X,
+        kinds=("XBackendTrafficPolicy",),
+        path="spec",
+        reason=f"istiod acts on this kind only with {_ALPHA}=true (`engine_env` of a mesh)",
+        switch=_ALPHA,
     ),
     Part(
         group=GATEWAY_API_X,
@@ -129,28 +141,39 @@ def only_istios(type_url: str) -> bool:
     return type_url.rpartition("/")[2].startswith(ISTIO_FILTERS)
 
 
-def check_parts(manifests: Iterable[Manifest], *, stock: bool = True) -> None:
-    """Raise one ManifestError for all parts that nothing acts on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What more than usual acts on parts of a mesh."""
 
-    Args:
-        manifests: what to look at.
-        stock: whether every Envoy is a stock one; else the parts that Istio's own acts on are passed.
-    """
-    errors = [error for manifest in manifests for error in _errors(manifest, stock=stock)]
+    own_envoy: bool = False
+    """Whether pods have Istio's own Envoy."""
+    switches: Mapping[str, str] = field(default_factory=dict)
+    """Of istiod."""
+
+    def has(self, part: Part) -> bool:
+        """Whether something acts on a part after all."""
+        return (part.only_stock and self.own_envoy) or (
+            bool(part.switch) and self.switches.get(part.switch, "").lower() in _TRUE
+        )
+
+
+def check_parts(manifests: Iterable[Manifest], abilities: Abilities) -> None:
+    """Raise one ManifestError for all parts that nothing acts on."""
+    errors = [error for manifest in manifests for error in _errors(manifest, abilities)]
     if errors:
         raise combined(errors)
 
 
 def unsupported_settings(config: Mapping[str, Any]) -> list[Problem]:
     """What nothing acts on in a MeshConfig."""
-    return list(_problems("", MESH_CONFIG, config, stock=True))
+    return list(_problems("", MESH_CONFIG, config, Abilities()))
 
 
-def _errors(manifest: Manifest, *, stock: bool) -> Iterator[ManifestError]:
+def _errors(manifest: Manifest, abilities: Abilities) -> Iterator[ManifestError]:
     group, kind = group_of(manifest.ref.api_version), manifest.ref.kind
-    for path, reason in _problems(group, kind, manifest.body, stock=stock):
+    for path, reason in _problems(group, kind, manifest.body, abilities):
         yield _error(manifest, path, reason)
-    if stock and kind == "EnvoyFilter":
+    if not abilities.own_envoy and kind == "EnvoyFilter":
         for path, name in _types(manifest.body.get("spec"), "spec"):
             if only_istios(name):
                 plain = name.rpartition("/")[2]
@@ -159,9 +182,9 @@ def _errors(manifest: Manifest, *, stock: bool) -> Iterator[ManifestError]:
                 )
 
 
-def _problems(group: str, kind: str, body: Mapping[str, Any], *, stock: bool) -> Iterator[Problem]:
+def _problems(group: str, kind: str, body: Mapping[str, Any], abilities: Abilities) -> Iterator[Problem]:
     for part in PARTS:
-        if part.group == group and kind in part.kinds and (stock or not part.only_stock):
+        if part.group == group and kind in part.kinds and not abilities.has(part):
             for path, value in _found(body, part.path.split(".")):
                 if value not in (None, "", [], {}) and value != part.as_usual:
                     yield path, part.reason

@@ -125,6 +125,7 @@ class MeshPool:
             settings=settings_of(scenario.mesh_config),
             allow_unsupported=self.options.allow_unsupported,
             external=scenario.external,
+            proxies=scenario.proxies,
         )
         return build_model(manifests, made=self.deployed(manifests), options=options)
 

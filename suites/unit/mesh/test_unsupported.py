@@ -175,3 +175,17 @@ def test_what_nothing_acts_on_in_mesh_config_is_refused(
 
 def test_istios_own_envoy_does_more(build: Callable[..., MeshModel]) -> None:
     build(TELEMETRY.format("metrics: [{providers: [{name: prometheus}]}]"), proxies={"*": "istio/proxyv2"})
+
+
+def test_a_kind_that_istiod_has_a_switch_for_is_refused_without_it(build: Callable[..., MeshModel]) -> None:
+    text = (
+        "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: a}\n"
+    )
+    text += "spec: {retryConstraint: {budget: {percent: 20}}}\n"
+    with pytest.raises(
+        ManifestError, match=r"^mesh.yaml:4: spec: unsupported: .*PILOT_ENABLE_ALPHA_GATEWAY_API=true"
+    ):
+        build(text)
+    with pytest.raises(ManifestError, match="PILOT_ENABLE_ALPHA_GATEWAY_API"):
+        build(text, switches={"PILOT_ENABLE_ALPHA_GATEWAY_API": "false"})
+    build(text, switches={"PILOT_ENABLE_ALPHA_GATEWAY_API": "true"})

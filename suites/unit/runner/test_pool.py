@@ -9,6 +9,7 @@ import pytest
 
 from meshtest.errors import EngineError, ScenarioError
 from meshtest.runner.pool import MeshPool, PoolOptions
+from meshtest.scenario.loader import load
 
 BOOKINFO = Path(__file__).resolve().parents[3] / "fixtures" / "bookinfo"
 
@@ -54,3 +55,31 @@ def test_an_engine_that_is_not_there_is_looked_for_once(
 def test_closing_twice_is_fine(pool: MeshPool) -> None:
     pool.close()
     pool.close()
+
+
+SCENARIO = """
+apiVersion: meshtest.dev/v1
+kind: Scenario
+metadata: {name: metrics}
+spec:
+  manifests: [%s]
+%s
+  traffic: {from: reviews-v2, request: {url: "http://ratings:9080/"}}
+  expect: [{successRate: {atLeast: 100%%}}]
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: metrics}
+spec: {metrics: [{providers: [{name: prometheus}]}]}
+"""
+
+
+def test_what_only_istios_envoy_acts_on_is_taken_from_a_scenario_that_has_it(
+    pool: MeshPool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mesh.yaml"
+    path.write_text(SCENARIO % (BOOKINFO, ""))
+    with pytest.raises(ScenarioError, match=r"spec.metrics: unsupported"):
+        pool.model(load(path)[0])
+    path.write_text(SCENARIO % (BOOKINFO, '  proxies: {"*": istio/proxyv2}'))
+    assert pool.model(load(path)[0]).manifests
