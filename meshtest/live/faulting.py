@@ -59,7 +59,7 @@ class Active:
     def window(self) -> FaultWindow:
         """As the history tells it."""
         injected, recovered = self.injected, self.recovered or time.time()
-        in_force, leaving = self.in_force, self.leaving
+        in_force, leaving = self.in_force or recovered, self.leaving
         during, began = self.spec.during, self.clock.began
         if self.spec.of_requests and during is not None and began is not None:
             injected, in_force, leaving = began + during.at, 0.0, 0.0
@@ -90,7 +90,8 @@ class Active:
         ]
         if fresh:
             self.met.extend(fresh)
-            self.hits = self.injection.hits(self.met)
+            if self.in_force:  # else it still comes in, and is asked at its end
+                self.hits = self.injection.hits(self.met)
 
     def events(self, rate: float | None) -> Iterator[tuple[float, bool]]:
         """When it is injected (True) and recovered, in seconds after the traffic began."""
@@ -243,13 +244,18 @@ class ActiveFaults:
             return [*late, *self._active]
 
     def _inject(self, fault: Active) -> None:
-        began = time.time()  # what is under way while it comes in may meet it already
-        fault.injection.inject()
+        """Traffic may end while it still comes in: from now on, what is under way counts as in its time."""
         with self._lock:
-            fault.injected, fault.in_force = began, time.time()
-            if fault in self._waiting:
-                self._waiting.remove(fault)
+            fault.injected = time.time()
+            self._waiting = [each for each in self._waiting if each is not fault]
             self._active.append(fault)
+        try:
+            fault.injection.inject()
+        except BaseException:
+            with self._lock:
+                self._active.remove(fault)
+            raise
+        fault.in_force = time.time()
 
     def _recover(self, fault: Active) -> None:
         if fault.recovered:

@@ -138,6 +138,26 @@ def test_what_fails_by_the_clock_is_told_to_whoever_sends(ground: Ground, proces
         send()
 
 
+def test_what_was_sent_while_a_fault_came_in_counts_though_the_traffic_ended_before(
+    ground: Ground, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, came = ActiveFaults(), threading.Event()
+    signal = processes.signal
+
+    def slowly(key: str, part: Part, action: Action) -> None:
+        signal(key, part, action)
+        assert came.wait(5)
+
+    monkeypatch.setattr(processes, "signal", slowly)
+    with active.hold([faults.kill(to="reviews-v1", during=(0.0, None))], ground):
+        active.begin_traffic(time.time(), None)
+        until(processes, 1)
+        active.count([exchange(time.time())])
+        came.set()
+    (window,) = active.windows
+    assert window.hits == 1
+
+
 def test_until_needs_a_rate(ground: Ground, processes: Processes) -> None:
     active = ActiveFaults()
     spec = faults.kill(to="reviews-v1", until=5)
