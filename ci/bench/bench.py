@@ -1,6 +1,6 @@
 """Benchmarks of what users wait for. Ratios are measured side by side in one run; absolute times are this machine's.
 
-python ci/bench/bench.py [cold] [swap] [scenario] [driver] [faults] [plugin]      (default: all)
+python ci/bench/bench.py [cold] [swap] [scenario] [driver] [faults] [plugin] [docker]      (default: all but docker)
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from meshtest.runtime.docker.client import Daemon
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOKINFO = [ROOT / "fixtures/bookinfo"]
@@ -95,11 +97,11 @@ def cold() -> None:
     show("manifests to the first answered request", firsts)
 
 
-def swap() -> None:
+def swap(runtime: str = "auto") -> None:
     """One policy replaced until every sidecar has it and none can still meet the old one."""
     from meshtest import Mesh
 
-    with Mesh.from_manifests(*BOOKINFO) as mesh:
+    with Mesh.from_manifests(*BOOKINFO, runtime=runtime) as mesh:
         for name, policy in (("VirtualService", POLICY), ("AuthorizationPolicy", DENIAL)):
             times = []
             for number in range(60):
@@ -108,6 +110,75 @@ def swap() -> None:
                 mesh.replace(text)
                 times.append(time.perf_counter() - began)
             show(f"policy swap, {name}", times[10:])
+
+
+def docker() -> None:
+    """A mesh of containers beside as many containers that Docker starts with nothing in them; and its policy swaps."""
+    from meshtest import Mesh
+    from meshtest.runtime.docker.client import Daemon
+    from meshtest.runtime.docker.image import find_or_build
+
+    daemon = Daemon()
+    image = find_or_build(daemon, print)
+    firsts: list[float] = []
+    bare: list[float] = []
+    for _ in range(5):
+        began = time.perf_counter()
+        with Mesh.from_manifests(*BOOKINFO, runtime="docker") as mesh:
+            answer = mesh.request("productpage-v1", "http://reviews:9080/")
+            assert answer.status == 200, answer
+            firsts.append(time.perf_counter() - began)
+            pods = len(mesh.pods)
+        bare.append(_bare_containers(daemon, image, pods))
+    show("docker: manifests to the first answered request", firsts)
+    show(f"docker itself, {3 * pods + 3} containers in parallel", bare)
+    show("ratio", [a / b for a, b in zip(firsts, bare, strict=True)], unit="x")
+    daemon.close()
+    swap("docker")
+
+
+def _bare_containers(daemon: Daemon, image: str, pods: int) -> float:
+    """Seconds until Docker runs as many containers as such a mesh has: three per pod in one network, and three more."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from meshtest.runtime.docker import cleaning
+    from meshtest.runtime.docker.client import ContainerSpec
+    from meshtest.runtime.docker.containers import Network
+    from meshtest.runtime.docker.labels import Run
+
+    run = Run.new()
+    network = Network(name=run.name, prefix="10.199")
+    words = ["python3", "-I", "-S", "-c", "import time; time.sleep(600)"]
+
+    def one(name: str, host: dict[str, Any], within: str | None) -> str:
+        spec = ContainerSpec(
+            name=f"{run.name}-{name}",
+            image=image,
+            command=words,
+            labels=run.labels,
+            host=host,
+            network=within,
+        )
+        made = daemon.create(spec)
+        daemon.start(made, name)
+        return made
+
+    def pod(number: int) -> None:
+        owner = one(f"{number}", {}, run.name)
+        joins = {"network_mode": f"container:{owner}"}
+        list(pool.map(lambda part: one(f"{number}-{part}", joins, None), ("a", "b")))
+
+    try:
+        with ThreadPoolExecutor(64) as pool:
+            began = time.perf_counter()
+            daemon.create_network(run.name, network.subnet, network.gateway, run.labels)
+            started = [pool.submit(pod, number) for number in range(pods)]
+            started += [pool.submit(one, name, {}, run.name) for name in ("plane", "resolver", "reaper")]
+            for each in started:
+                each.result()
+            return time.perf_counter() - began
+    finally:
+        cleaning.remove(daemon, cleaning.of_run(daemon, run.name))
 
 
 def scenario() -> None:
@@ -215,11 +286,12 @@ def plugin() -> None:
 
 BENCHES: dict[str, Callable[[], None]] = {
     "cold": cold, "swap": swap, "scenario": scenario, "driver": driver, "faults": faults, "plugin": plugin,
+    "docker": docker,
 }  # fmt: skip
 
 if __name__ == "__main__":
     os.environ.pop(
         "PYTHONDONTWRITEBYTECODE", None
     )  # else every process compiles meshtest anew, which no user's does
-    for name in sys.argv[1:] or list(BENCHES):
+    for name in sys.argv[1:] or [name for name in BENCHES if name != "docker"]:
         BENCHES[name]()

@@ -91,7 +91,7 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
 _PORT = "name port targetPort protocol appProtocol nodePort"
 _CONTAINER = """name image command args workingDir envFrom ports volumeMounts resources env[].name env[].value
     env[].valueFrom.fieldRef env[].valueFrom.resourceFieldRef env[].valueFrom.configMapKeyRef
-    env[].valueFrom.secretKeyRef securityContext.runAsUser securityContext.runAsGroup"""
+    env[].valueFrom.secretKeyRef securityContext.runAsUser securityContext.runAsGroup readinessProbe startupProbe"""
 _RULES, _SUBJECTS = "apiGroups resources resourceNames verbs", "kind name namespace"
 
 
@@ -111,7 +111,7 @@ ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
     ("", "Namespace"): (),
     ("", "Node"): (),
     ("", "ServiceAccount"): (),
-    ("", "ConfigMap"): ("data",),
+    ("", "ConfigMap"): ("data", "binaryData"),
     ("", "Secret"): ("data", "stringData", "type"),
     ("", "Service"): (*_in("spec.ports[]", _PORT), *_in("spec", _SERVICE)),
     ("", "Endpoints"): (
@@ -145,8 +145,8 @@ ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
 _MESH_CONFIG = """What `mesh_config=` and `meshConfig:` of a scenario hold. `defaultConfig` is also what the annotation
 `proxy.istio.io/config` of a pod holds."""
 _PODS = """Also what stands in `spec.template` of a Deployment, StatefulSet, DaemonSet or ReplicaSet. Environment,
-files, user, folder and limits are there for images that a scenario runs (docker runtime) and, as far as a program of
-this machine can have them, for `commands:`; stand-ins heed none of them."""
+probes, files, user, folder and limits are there for images that a scenario runs (docker runtime) and, as far as a
+program of this machine can have them, for `commands:`; stand-ins heed none of them."""
 _REFUSED_PODS = """ambient mode (`istio.io/dataplane-mode: ambient`); `TPROXY` in the annotation
 `sidecar.istio.io/interceptionMode`; tracers in `proxy.istio.io/config` other than Zipkin; where an image runs, volumes
 of nodes and of storage (`hostPath`, `csi`, ...)"""

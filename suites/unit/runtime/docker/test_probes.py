@@ -9,8 +9,9 @@ import pytest
 
 from meshtest.errors import RuntimeFailure
 from meshtest.live.mesh import Mesh
+from meshtest.live.readiness import Readiness
 from meshtest.scenario.images import ImageSpec
-from meshtest.waiting import Timeouts, wait_until
+from meshtest.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,29 @@ spec:
 FILE = MANIFEST.replace("PROBE", "exec: {command: [test, '!', -e, /tmp/ill]}")
 ALL = {"back-0", "back-1"}
 
+HEALTH = """
+import concurrent.futures, grpc, time
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        if details.method != "/grpc.health.v1.Health/Check":
+            return None
+        said = lambda asked, context: b"\\x08\\x01" if asked == b"\\x0a\\x04shop" else b"\\x08\\x02"
+        return grpc.unary_unary_rpc_method_handler(said)
+server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+server.add_generic_rpc_handlers((Handler(),))
+server.add_insecure_port("0.0.0.0:8080")
+server.start()
+server.wait_for_termination()
+"""
+
+
+def of_many(*probes: str) -> str:
+    """Workloads b0, b1, ... with a probe each, of one replica."""
+    _, back, front = MANIFEST.replace("replicas: 2", "replicas: 1").split("---")
+    return "---".join(
+        [*(back.replace("PROBE", probe).replace("back", f"b{n}") for n, probe in enumerate(probes)), front]
+    )
+
 
 def answering(mesh: Mesh) -> set[str]:
     sent = mesh.send("front", "http://back/env/ME", requests=20).exchanges
@@ -79,80 +103,47 @@ def test_replicas_that_come_later_are_ready_when_apply_returns(mesh: Mesh) -> No
     assert answering(mesh) == ALL
 
 
-@pytest.mark.parametrize(
-    "probe",
-    [
+EXEC = """exec: {command: [python3, -c, 'import urllib.request as u; u.urlopen("http://127.0.0.1:8080")']}"""
+
+
+def test_every_kind_of_probe_and_a_scenario_that_says_better(example: str) -> None:
+    grpc = ImageSpec(image=example, command=("python3", "-c", HEALTH))
+    ports = ImageSpec(image=example, ready_ports=(8080,))
+    text = of_many(
         "httpGet: {path: /env/ME, port: web}",
         "tcpSocket: {port: 8080}",
-        "exec: {command: [python3, -c, 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:8080\")']}",
-    ],
-    ids=["httpGet", "tcpSocket", "exec"],
-)
-def test_every_kind_of_probe(example: str, probe: str) -> None:
-    del example
-    text = MANIFEST.replace("PROBE", probe).replace("replicas: 2", "replicas: 1")
-    with Mesh.from_manifests(text, runtime="docker", images={"back": "manifest"}) as mesh:
-        assert answering(mesh) == {"back-0"}
+        EXEC,
+        "grpc: {port: 8080, service: shop}",
+        "tcpSocket: {port: 9999}",
+    )
+    images: dict[str, ImageSpec | str] = {
+        "b0": example,
+        "b1": example,
+        "b2": example,
+        "b3": grpc,
+        "b4": ports,
+    }
+    with Mesh.from_manifests(text, runtime="docker", images=images) as mesh:
+        assert all(pod.ready for pod in mesh.pods)
 
 
 FAILING = {
-    "httpGet: {path: /file/none, port: web}": r"\(HTTP GET /file/none on port 8080\) fails: ",
+    "httpGet: {path: /file/none, port: web}": r"\(HTTP GET /file/none on port 8080\) fails: .",
     "tcpSocket: {port: 9999}": r"\(a connection to port 9999\) fails: .*refused",
     "exec: {command: [sh, -c, echo no database; exit 3]}": r"\(sh -c .*\) fails: it ended with 3: no database",
-    "grpc: {port: 8080}": r"\(gRPC health on port 8080\) fails: ",
+    "grpc: {port: 8080, service: other}": r"\(gRPC health of 'other' on port 8080\) fails: it does not say SERVING",
+    "grpc: {port: 9999}": r"\(gRPC health on port 9999\) fails: .*refused",
 }
 
 
-def test_applications_that_never_get_ready_say_why(example: str) -> None:
-    del example
-    _, back, front = MANIFEST.split("---")
-    texts = [back.replace("PROBE", probe).replace("back", f"b{n}") for n, probe in enumerate(FAILING)]
+def test_applications_that_never_get_ready_say_why(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = Readiness.wait
+    monkeypatch.setattr(Readiness, "wait", lambda self, keys, _: wait(self, keys, 5))
+    images: dict[str, ImageSpec | str] = {f"b{number}": example for number in range(len(FAILING))}
+    images["b3"] = ImageSpec(image=example, command=("python3", "-c", HEALTH))
     with pytest.raises(RuntimeFailure) as error:
-        Mesh.from_manifests(
-            "---".join([*texts, front]),
-            runtime="docker",
-            images={f"b{n}": "meshtest-example:1" for n in range(len(FAILING))},
-            timeouts=Timeouts(start=20),
-        )
+        Mesh.from_manifests(of_many(*FAILING), runtime="docker", images=images)
     for number, said in enumerate(FAILING.values()):
-        for replica in (0, 1):
-            assert re.search(rf"default/b{number}-{replica}: its readiness probe {said}", str(error.value))
-
-
-def test_a_scenario_that_says_when_it_is_ready_replaces_the_probe(example: str) -> None:
-    text = MANIFEST.replace("PROBE", "tcpSocket: {port: 9999}")
-    images = {"back": ImageSpec(image=example, ready_ports=(8080,))}
-    with Mesh.from_manifests(text, runtime="docker", images=images) as mesh:
-        assert answering(mesh) == ALL
-
-
-HEALTH = """
-import concurrent.futures, grpc, time
-class Handler(grpc.GenericRpcHandler):
-    def service(self, details):
-        if details.method != "/grpc.health.v1.Health/Check":
-            return None
-        said = lambda asked, context: b"\\x08\\x01" if asked == b"\\x0a\\x04shop" else b"\\x08\\x02"
-        return grpc.unary_unary_rpc_method_handler(said)
-server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
-server.add_generic_rpc_handlers((Handler(),))
-server.add_insecure_port("0.0.0.0:8080")
-server.start()
-server.wait_for_termination()
-"""
-
-
-def test_grpc_health_of_a_service(example: str) -> None:
-    images = {"back": ImageSpec(image=example, command=("python3", "-c", HEALTH))}
-    text = MANIFEST.replace("replicas: 2", "replicas: 1")
-    with Mesh.from_manifests(
-        text.replace("PROBE", "grpc: {port: 8080, service: shop}"), runtime="docker", images=images
-    ) as mesh:
-        assert all(pod.ready for pod in mesh.pods)
-    with pytest.raises(RuntimeFailure, match="does not say SERVING"):
-        Mesh.from_manifests(
-            text.replace("PROBE", "grpc: {port: 8080, service: other}"),
-            runtime="docker",
-            images=images,
-            timeouts=Timeouts(start=20),
+        assert re.search(rf"default/b{number}-0: its readiness probe {said}", str(error.value)), str(
+            error.value
         )
