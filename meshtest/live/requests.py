@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from meshtest.errors import ScenarioError, nearest
 from meshtest.live import arguments
 from meshtest.mesh.outside import GATEWAY, OUTSIDE, entrance, outside_pod
+from meshtest.mesh.proxy_protocol import EXPECTED, is_source
 from meshtest.traffic.model import ClientTls, Protocol, Request
 from meshtest.traffic.tokens import SignedBy, Token
 
@@ -151,6 +152,10 @@ def plain_request(url: str | bytes, fields: Mapping[str, Any]) -> Request:
         given["method"] = arguments.words(given["method"], "method")
     if "timeout" in given:
         given["timeout"] = arguments.seconds(given["timeout"])
+    if given.get("proxy_protocol") and not is_source(str(given["proxy_protocol"])):
+        raise ScenarioError(
+            f"{given['proxy_protocol']!r} is no address", key="proxy_protocol", expected=EXPECTED
+        )
     return Request(url=address, **given)
 
 

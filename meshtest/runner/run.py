@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _SHARED = (
     "method", "headers", "body", "host", "address", "port", "timeout", "follow_redirects", "server_first",
-    "half_close", "reuse", "messages",
+    "half_close", "reuse", "messages", "proxy_protocol",
 )  # fmt: skip
 """What a scenario's request and the driver's have in common."""
 _TLS = ("server_name", "alpn", "min_version", "max_version", "ca", "certificate", "key", "verify_name")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from meshtest.mesh.proxy_protocol import EXPECTED, PATTERN, is_source
 from meshtest.scenario.fields import (
     Fields,
     Key,
@@ -76,6 +77,7 @@ class RequestSpec:
     half_close: bool = False
     reuse: bool = False
     messages: int = 1
+    proxy_protocol: str = ""
     jwt: TokenSpec | None = None
 
 
@@ -142,6 +144,12 @@ def _read_method(value: Any, spot: Spot) -> str:
     return value
 
 
+def _read_proxied(value: Any, spot: Spot) -> str:
+    if not isinstance(value, str) or not is_source(value):
+        raise spot.error(f"{shown(value)} is no address", expected=EXPECTED)
+    return value
+
+
 def _request(url: str, **rest: Any) -> RequestSpec:
     rest.setdefault("protocol", SCHEMES[urlsplit(url).scheme])
     body = rest.pop("body", "").encode()
@@ -163,6 +171,7 @@ RATE_SHAPE = Shape(
 METHOD_SHAPE = Shape(
     expected="an HTTP method such as GET", read=_read_method, schema={"type": "string", "pattern": "^[A-Z]+$"}
 )
+PROXIED = Shape(expected=EXPECTED, read=_read_proxied, schema={"type": "string", "pattern": PATTERN})
 TLS = record(
     TlsSpec,
     {
@@ -195,6 +204,7 @@ REQUEST: Shape[RequestSpec] = record(
         "halfClose": key("half_close", boolean()),
         "reuse": key("reuse", boolean()),
         "messages": key("messages", integer(least=1, what="a number of messages")),
+        "proxyProtocol": key("proxy_protocol", PROXIED),
         "jwt": key("jwt", JWT),
     },
     short=Short(attribute="url", shape=URL),

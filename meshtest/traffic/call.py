@@ -12,7 +12,7 @@ from meshtest.traffic.reply import Trail
 from meshtest.traffic.target import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from meshtest.traffic.connect import Network, P
     from meshtest.traffic.model import Request
@@ -55,9 +55,15 @@ class Call:
         """The user's headers and the driver's own."""
         return all_headers(self.request, self.exchange, self.marks)
 
+    @property
+    def destination(self) -> tuple[Hashable, ...]:
+        """What requests that share a connection have in common."""
+        asked, target = self.request, self.target
+        return self.caller, asked.address, target.authority, target.port, asked.tls, asked.proxy_protocol
+
     async def connect(self, make: Callable[[], P]) -> P:
         """Resolve, connect and shake hands; the trail learns the addresses on the way. Raises Failed."""
         addresses = await self.network.addresses(self.caller, self.request, self.target)
-        sock = await self.network.reach(self.caller, addresses, self.trail)
+        sock = await self.network.reach(self.caller, addresses, self.trail, self.request.proxy_protocol)
         self.trail.local = name_of(sock.getsockname())
         return await wrap(sock, make, Secure.of(self.request, self.target))

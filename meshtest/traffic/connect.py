@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from meshtest.mesh.proxy_protocol import header
 from meshtest.traffic import tls
 from meshtest.traffic.model import Outcome
 from meshtest.traffic.reply import Failed, cause
@@ -39,11 +40,24 @@ class Network:
         hosts = await self._resolver.resolve(caller, request.address or target.host)
         return tuple((host, target.port) for host in hosts)
 
-    async def reach(self, caller: str, addresses: Sequence[Address], trail: Trail) -> socket.socket:
+    async def reach(
+        self, caller: str, addresses: Sequence[Address], trail: Trail, proxied: str = ""
+    ) -> socket.socket:
         """A TCP connection to the first of the addresses that takes one; raises Failed.
 
-        The trail learns whose turn it is, so that it knows where a connection was lost.
+        The trail learns whose turn it is, so that it knows where a connection was lost. A connection that is passed
+        on for others says so first (`Request.proxy_protocol`).
         """
+        sock = await self._first(caller, addresses, trail)
+        if proxied:
+            try:
+                await asyncio.get_running_loop().sock_sendall(sock, header(proxied, sock.getpeername()[:2]))
+            except OSError as exc:
+                sock.close()
+                raise Failed(Outcome.RESET, cause(exc)) from exc
+        return sock
+
+    async def _first(self, caller: str, addresses: Sequence[Address], trail: Trail) -> socket.socket:
         *others, last = addresses
         for address in others:
             trail.remote = name_of(address)

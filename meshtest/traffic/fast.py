@@ -38,7 +38,8 @@ class _Kind:
         self.template = Template(request, target)
         self.secure = Secure.of(request, target)
         self.addresses = deque(addresses)
-        self.key = (addresses, request.tls, request.protocol, self.secure.name if self.secure else None)
+        name = self.secure.name if self.secure else None
+        self.key = (addresses, request.tls, request.protocol, name, request.proxy_protocol)
 
     def turn(self) -> tuple[Address, ...]:
         """The addresses for the next connection: one after the other is the first, as if resolved anew."""
@@ -88,7 +89,9 @@ class FastSender:
         deadline = self._loop.time() + kind.request.timeout
         try:
             async with asyncio.timeout_at(deadline):
-                sock = await self._network.reach(self._plan.caller, kind.turn(), trail)
+                sock = await self._network.reach(
+                    self._plan.caller, kind.turn(), trail, kind.request.proxy_protocol
+                )
                 trail.local = name_of(sock.getsockname())
                 connection = await wrap(sock, lambda: Http1Connection(trail.remote), kind.secure)
         except Failed as exc:

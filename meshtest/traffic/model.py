@@ -121,6 +121,9 @@ class Request:
     """Send over a pooled connection of the caller (load); single requests open their own."""
     messages: int = 1
     """gRPC streaming and WebSocket: how many messages are sent."""
+    proxy_protocol: str = ""
+    """Whom the caller passes the connection on for, told in front of it by the PROXY protocol: `203.0.113.7:40000`
+    (version 1), `v2 203.0.113.7`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def speak_http1(call: Call) -> Reply:
     """Send over a connection of its own, or over an idle one of the caller where reuse is asked for."""
-    key = (call.caller, call.request.address, call.target.authority, call.target.port, call.request.tls)
+    key = ("http1", *call.destination)
     connection = call.pool.take(key) if call.request.reuse else None
     if connection is None:
         connection = await call.connect(Http1Connection)

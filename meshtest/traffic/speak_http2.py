@@ -56,7 +56,7 @@ async def _connection(call: Call) -> Http2Connection:
         connection = await call.connect(Http2Connection)
         connection.remote = call.trail.remote
         return connection
-    key = ("h2", call.caller, call.request.address, call.target.authority, call.target.port, call.request.tls)
+    key = ("h2", *call.destination)
     return await call.pool.shared(key, lambda: _open(call))
 
 
