@@ -10,6 +10,7 @@ from meshtest.mesh.proxy_protocol import header
 from meshtest.traffic import tls
 from meshtest.traffic.model import Outcome
 from meshtest.traffic.reply import Failed, cause
+from meshtest.traffic.source_ports import SourcePorts
 from meshtest.traffic.tls_stream import TlsStream
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Network:
     def __init__(self, namespaces: Namespaces, resolver: Resolver) -> None:
         self._namespaces = namespaces
         self._resolver = resolver
+        self._ports = SourcePorts()
 
     async def addresses(self, caller: str, request: Request, target: Target) -> tuple[Address, ...]:
         """Where the request may connect to, in the order in which the resolver named it."""
@@ -70,6 +72,7 @@ class Network:
         """A TCP connection from the pod `caller`; raises Failed."""
         sock = self._namespaces.socket(caller)
         try:
+            self._ports.bind(sock, caller)
             await asyncio.get_running_loop().sock_connect(sock, address)
         except OSError as exc:
             sock.close()

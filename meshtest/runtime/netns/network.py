@@ -21,7 +21,7 @@ class Router:
         with netlink.Netlink(netlink.ROUTE) as route:
             route.send(links.router_messages())
         nft.commit(rules.router_messages())
-        links.forget_closed_connections()
+        links.forget_closed_connections_soon()
 
     def set_cluster_ips(self, network: dict[str, Any]) -> None:
         """Replace the cluster IPs; connections that exist keep their pod, as in a cluster."""

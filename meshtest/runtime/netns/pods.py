@@ -55,7 +55,7 @@ class PodPlace:
             route.send(links.pod_messages(self.spec.ip, self.number, router))
         if self.spec.interception is not None:
             nft.commit(rules.redirect_messages(self.spec.interception))
-            links.forget_closed_connections()
+            links.forget_closed_connections_soon()
         kernel.set_hostname(self.spec.hostname)
         files.prepare_pod(self.spec)
 
