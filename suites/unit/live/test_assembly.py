@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest.errors import ScenarioError
-from meshtest.live.applications import Applications, check_names
 from meshtest.live.assembly import call_url, find_service
 
 if TYPE_CHECKING:
@@ -38,25 +37,3 @@ def test_a_call_to_nobody_is_an_error(model: MeshModel) -> None:
 
 def test_a_namespace_that_is_named_is_not_guessed(model: MeshModel) -> None:
     assert find_service(model, "default", "reviews.b") is None
-
-
-@pytest.mark.parametrize(
-    ("key", "applications"),
-    [
-        ("calls", Applications(calls={"rating": ["x"]})),
-        ("commands", Applications(commands={"rating": ["x"]})),
-    ],
-)
-def test_applications_of_unknown_workloads_are_an_error(
-    model: MeshModel, key: str, applications: Applications
-) -> None:
-    with pytest.raises(
-        ScenarioError, match=f"{key}.rating: no workload or service 'rating' .*mean 'ratings'?"
-    ):
-        check_names(model, applications)
-
-
-def test_applications_are_named_by_workload_or_service(model: MeshModel) -> None:
-    check_names(
-        model, Applications(calls={"reviews": [], "default/reviews-v1": []}, commands={"legacy": ["x"]})
-    )

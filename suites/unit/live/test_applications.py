@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meshtest.errors import ScenarioError
+from meshtest.live.applications import Applications, check_names, image_of, probes_of
+from meshtest.mesh.model import Container
+from meshtest.mesh.probes import TCP, Probe
+from meshtest.mesh.variables import Variable
+from meshtest.scenario.images import ImageSpec, Resources
+
+if TYPE_CHECKING:
+    from meshtest.mesh.model import MeshModel, Pod
+
+PROBE = Probe(handler=TCP, port=1)
+BOX = Container(
+    name="app",
+    image="shop:1",
+    command=("/shop", "--name=$(NAME)"),
+    args=("$(NOBODY)",),
+    working_directory="/srv",
+    user="7",
+    variables=(Variable(name="NAME", value="me"),),
+    resources={"limits.cpu": 0.5, "limits.memory": 2.0**26, "requests.cpu": 0.1},
+    readiness=PROBE,
+)
+
+
+@pytest.fixture
+def pod(model: MeshModel) -> Pod:
+    return replace(model.pods[0], containers=(BOX,))
+
+
+def test_a_manifests_image_runs_as_the_manifest_says(model: MeshModel, pod: Pod) -> None:
+    image = image_of(model, pod, ImageSpec())
+    assert (image.reference, image.working_directory, image.user) == ("shop:1", "/srv", "7")
+    assert (image.command, image.args) == (("/shop", "--name=me"), ("$(NOBODY)",))
+    assert (image.cpus, image.memory, image.env) == (0.5, 1 << 26, {"NAME": "me"})
+
+
+def test_another_image_keeps_what_the_pod_gives_it(model: MeshModel, pod: Pod) -> None:
+    image = image_of(model, pod, ImageSpec(image="other:2"))
+    assert (image.reference, image.command, image.args) == ("other:2", None, None)
+    assert (image.working_directory, image.user) == ("", "")
+    assert (image.cpus, image.env) == (0.5, {"NAME": "me"})
+
+
+def test_the_scenarios_words_win(model: MeshModel, pod: Pod) -> None:
+    told = ImageSpec(
+        command=("/a",), args=("b",), env={"NAME": "you"}, resources=Resources(cpu=2.0, memory=1.0)
+    )
+    image = image_of(model, pod, told)
+    assert (image.command, image.args) == (("/a",), ("b",))
+    assert (image.cpus, image.memory, image.env) == (2.0, 1, {"NAME": "you"})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "probes"),
+    [(None, (PROBE, None)), (ImageSpec(), (PROBE, None)), (ImageSpec(ready_ports=(80,)), (None, None))],
+    ids=["program", "image", "image with ports"],
+)
+def test_probes_are_the_manifests_unless_the_scenario_names_ports(
+    pod: Pod, chosen: ImageSpec | None, probes: tuple[Probe | None, Probe | None]
+) -> None:
+    assert probes_of(pod, chosen) == probes
+
+
+@pytest.mark.parametrize(
+    ("key", "applications"),
+    [
+        ("calls", Applications(calls={"rating": ["x"]})),
+        ("commands", Applications(commands={"rating": ["x"]})),
+    ],
+)
+def test_applications_of_unknown_workloads_are_an_error(
+    model: MeshModel, key: str, applications: Applications
+) -> None:
+    with pytest.raises(
+        ScenarioError, match=f"{key}.rating: no workload or service 'rating' .*mean 'ratings'?"
+    ):
+        check_names(model, applications)
+
+
+def test_applications_are_named_by_workload_or_service(model: MeshModel) -> None:
+    check_names(
+        model, Applications(calls={"reviews": [], "default/reviews-v1": []}, commands={"legacy": ["x"]})
+    )
