@@ -47,8 +47,8 @@ _ENVOY_FLAGS = (
     "--file-flush-interval-msec", "1000",
     "--skip-deprecated-logs",
 )  # fmt: skip
-FORGETFUL = {f"net.netfilter.nf_conntrack_tcp_timeout_{state}": "1" for state in ("time_wait", "close")}
-"""Have a pod's kernel remember closed connections for a second only; see `netns.links.forget_closed_connections`."""
+FORGETFUL = {"net.netfilter.nf_conntrack_tcp_timeout_time_wait": "10"}
+"""As on netns, for the reasons of `netns.links.forget_closed_connections_soon`."""
 _QUIET = {"Type": "none", "Config": {}}
 """What meshtest's own write on standard output is frames, and their errors are read as they come."""
 

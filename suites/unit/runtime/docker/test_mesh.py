@@ -91,7 +91,7 @@ def test_names_go_wrong_and_right_again(two: Mesh) -> None:
 def test_a_pod_forgets_closed_connections_soon(two: Mesh) -> None:
     """Else the kernel gives a later connection from the same port another port, and no log line is found by it."""
     state = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"
-    assert two.execute("front", ["cat", state]).stdout == "1\n"
+    assert two.execute("front", ["cat", state]).stdout == "10\n"
 
 
 def test_a_kernel_that_cannot_forget_sooner_runs_pods_all_the_same(
