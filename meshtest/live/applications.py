@@ -105,7 +105,7 @@ def probes_of(pod: Pod, chosen: ImageSpec | None) -> Probes:
     box = application_of(pod)
     if box is None or (chosen is not None and chosen.ready_ports is not None):
         return None, None
-    return box.readiness, box.startup
+    return (chosen and chosen.readiness) or box.readiness, box.startup
 
 
 def check_names(model: MeshModel, applications: Applications) -> None:

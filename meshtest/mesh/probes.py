@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HTTP, TCP, EXEC, GRPC = "httpGet", "tcpSocket", "exec", "grpc"
 HANDLERS = (HTTP, TCP, EXEC, GRPC)
-_TIMES = {
+TIMES = {
     "initialDelaySeconds": 0,
     "periodSeconds": 10,
     "timeoutSeconds": 1,
@@ -64,19 +64,21 @@ class Probe:
 
 def probe_of(box: Fields, name: str, ports: tuple[ContainerPort, ...]) -> Probe | None:
     """The probe of this name, `readinessProbe` for one; None if the container has none."""
-    if not box.value.get(name):
-        return None
-    probe = box.mapping(name)
+    return read_probe(box.mapping(name), ports) if box.value.get(name) else None
+
+
+def read_probe(probe: Fields, ports: tuple[ContainerPort, ...]) -> Probe:
+    """A probe as it is written; raises ManifestError for what a cluster would refuse."""
     chosen = [key for key in HANDLERS if probe.value.get(key) is not None]
     unknown = next(
-        (key for key in probe.value if key not in {*HANDLERS, *_TIMES, "terminationGracePeriodSeconds"}), None
+        (key for key in probe.value if key not in {*HANDLERS, *TIMES, "terminationGracePeriodSeconds"}), None
     )
     if unknown is not None:
         raise ManifestError(
             "unknown field",
             location=probe.at(unknown),
             key=child_path(probe.path, unknown),
-            nearest=nearest(unknown, (*HANDLERS, *_TIMES)),
+            nearest=nearest(unknown, (*HANDLERS, *TIMES)),
         )
     if len(chosen) != 1:
         raise probe.error("", f"{len(chosen) or 'no'} handlers", expected=f"one of {', '.join(HANDLERS)}")
@@ -136,4 +138,4 @@ def _time(probe: Fields, key: str) -> int:
     found = probe.whole(key, 0)
     if found < 0:
         raise probe.error(key, f"{found} is too small", expected="0 or more")
-    return found or _TIMES[key]
+    return found or TIMES[key]

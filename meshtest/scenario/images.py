@@ -4,6 +4,7 @@ images:
 "*": manifest                          # every workload runs the image that its manifest names
 ratings: registry/ratings:pr-7         # but for this one
 reviews: {image: manifest, env: {LOG: debug}, resources: {cpu: 500m, memory: 64Mi}, readyPorts: [9080]}
+details: {image: manifest, readinessProbe: {httpGet: {path: /health, port: 9080}}}
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.quantities import quantity_of
 from meshtest.scenario.fields import Shape, Short, Spot, key, list_of, mapping_of, record, shown
+from meshtest.scenario.probes import PROBE
 from meshtest.scenario.scalars import integer, scalar_text, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from meshtest.mesh.probes import Probe
 
 MANIFEST = "manifest"
 """In place of an image: the one that the workload's manifest names."""
@@ -43,6 +47,8 @@ class ImageSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready_ports: tuple[int, ...] | None = None
     """It is ready when these accept connections; None: every TCP port that the manifest declares."""
+    readiness: Probe | None = None
+    """In place of the manifest's probe."""
     resources: Resources = field(default_factory=Resources)
 
     @property
@@ -70,6 +76,13 @@ RESOURCES = record(
         "memory": key("memory", quantity("bytes, such as 64Mi")),
     },
 )
+
+
+def _verify(made: ImageSpec, spot: Spot) -> None:
+    if made.ready_ports is not None and made.readiness is not None:
+        raise spot.error("readyPorts and readinessProbe both stand here", expected="one of them")
+
+
 _WORDS = list_of(scalar_text("a word of the command"), one=False, empty=True)
 _IMAGE = text(f"an image, or {MANIFEST} for the one that the manifest names")
 IMAGES = mapping_of(
@@ -83,8 +96,10 @@ IMAGES = mapping_of(
             "readyPorts": key(
                 "ready_ports", list_of(integer(least=1, most=65535, what="a port"), empty=True)
             ),
+            "readinessProbe": key("readiness", PROBE),
             "resources": key("resources", RESOURCES),
         },
+        verify=_verify,
         short=Short(attribute="image", shape=_IMAGE),
     ),
     what="workloads and their images",

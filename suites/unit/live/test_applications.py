@@ -15,7 +15,7 @@ from meshtest.scenario.images import ImageSpec, Resources
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel, Pod
 
-PROBE = Probe(handler=TCP, port=1)
+PROBE, OTHER = Probe(handler=TCP, port=1), Probe(handler=TCP, port=2)
 BOX = Container(
     name="app",
     image="shop:1",
@@ -59,10 +59,15 @@ def test_the_scenarios_words_win(model: MeshModel, pod: Pod) -> None:
 
 @pytest.mark.parametrize(
     ("chosen", "probes"),
-    [(None, (PROBE, None)), (ImageSpec(), (PROBE, None)), (ImageSpec(ready_ports=(80,)), (None, None))],
-    ids=["program", "image", "image with ports"],
+    [
+        (None, (PROBE, None)),
+        (ImageSpec(), (PROBE, None)),
+        (ImageSpec(ready_ports=(80,)), (None, None)),
+        (ImageSpec(readiness=OTHER), (OTHER, None)),
+    ],
+    ids=["program", "image", "image with ports", "image with another probe"],
 )
-def test_probes_are_the_manifests_unless_the_scenario_names_ports(
+def test_probes_are_the_manifests_unless_the_scenario_says_something_else(
     pod: Pod, chosen: ImageSpec | None, probes: tuple[Probe | None, Probe | None]
 ) -> None:
     assert probes_of(pod, chosen) == probes
