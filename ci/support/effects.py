@@ -74,7 +74,6 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
                 _ITS_ENVOY: "image",
                 "istiod makes nothing of it": """connectionSettings.clusterPerConnectionBufferLimitBytes
                     connectionSettings.listenerConnectionLimit connectionSettings.globalDownstreamConnectionLimit""",
-                "in spans a proxy is called WORKLOAD.NAMESPACE": "serviceCluster tracingServiceName",
                 "spans go to it in plain text": "tracing.tlsSettings",
                 "nodes and labels say where pods are": "availabilityZone",
                 "the mesh is told by its trust domain": "meshId",

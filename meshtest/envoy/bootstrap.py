@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.names import file_name
-from meshtest.mesh.proxy_config import zipkin_address
+from meshtest.mesh.proxy_config import proxy_name, zipkin_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +140,7 @@ def _node(pod: Pod, metadata: Mapping[str, Any]) -> dict[str, Any]:
     locality = {"region": region, "zone": zone, "sub_zone": sub_zone}
     return {
         "id": pod.node_id,
-        "cluster": f"{pod.workload}.{pod.namespace}",
+        "cluster": proxy_name(pod),
         "locality": {key: value for key, value in locality.items() if value},
         "metadata": dict(metadata),
     }

@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.proxy_config import proxy_name
 from meshtest.traffic.model import LogLine, Span
 from meshtest.traffic.request_ids import exchange_of
 
@@ -26,7 +27,9 @@ _IDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def spans_of(noted: Iterable[Mapping[str, Any]], pods: Iterable[Pod]) -> Mapping[str, Sequence[Span]]:
     """The spans that a collector noted, by exchange."""
-    by_name = {f"{pod.workload}.{pod.namespace}": pod.key for pod in pods}
+    by_name: dict[str, str] = {}
+    for pod in pods:  # several versions of an application have the same name
+        by_name[proxy_name(pod)] = "" if proxy_name(pod) in by_name else pod.key
     found: defaultdict[str, list[Span]] = defaultdict(list)
     for each in noted:
         tags = {str(name): str(value) for name, value in each["tags"].items()}

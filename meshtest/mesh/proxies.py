@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.model import PodKind
+from meshtest.mesh.proxy_config import proxy_name
 from meshtest.mesh.rbac import readers_of_secrets
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def _proxy(pod: Pod, reads_secrets: bool) -> dict[str, Any]:  # noqa: FBT001 - o
         "annotations": dict(pod.annotations),
         "serviceAccount": pod.service_account,
         "readsSecrets": reads_secrets or pod.kind is PodKind.GATEWAY,
-        "cluster": f"{pod.workload}.{pod.namespace}",
+        "cluster": proxy_name(pod),
         "workload": pod.workload,
         "locality": pod.locality,
     }

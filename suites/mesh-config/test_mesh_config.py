@@ -94,6 +94,17 @@ def test_spans_go_to_the_zipkin_of_the_default_config(mesh: Mesh) -> None:
     mesh.request(ALICE, URL)
     (exchange,) = mesh.collect(mesh.history).exchanges
     assert sorted(span.kind for span in exchange.spans or ()) == ["client", "server"]
+    assert sorted(span.service for span in exchange.spans or ()) == ["alice.shop", "server.shop"]
+
+
+def test_proxies_are_called_in_spans_as_the_default_config_says(mesh: Mesh) -> None:
+    tracing = "{sampling: 100, zipkin: {address: 'collector.tracing.svc.cluster.local:9411'}}"
+    default = f"{{tracing: {tracing}, tracingServiceName: CANONICAL_NAME_ONLY}}"
+    mesh.replace(mesh_config=f"{{enableTracing: true, defaultConfig: {default}}}")
+    mesh.begin(1)
+    mesh.request(ALICE, URL)
+    (exchange,) = mesh.collect(mesh.history).exchanges
+    assert sorted(span.service for span in exchange.spans or ()) == ["alice", "server"]
 
 
 def test_a_field_that_istio_does_not_know_is_a_mistake(mesh: Mesh) -> None:

@@ -32,7 +32,7 @@ def made(pod: Pod, **fields: Any) -> dict[str, Any]:
 def test_node_says_who_the_proxy_is() -> None:
     node = made(a_pod(locality="eu/eu-1/a"))["node"]
     assert node["id"] == "sidecar~10.244.0.7~reviews-v1-0.default~default.svc.cluster.local"
-    assert node["cluster"] == "reviews-v1.default"
+    assert node["cluster"] == "reviews.default"
     assert node["locality"] == {"region": "eu", "zone": "eu-1", "sub_zone": "a"}
     assert node["metadata"] == node_metadata(a_pod(locality="eu/eu-1/a"))
 

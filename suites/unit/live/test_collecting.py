@@ -12,7 +12,7 @@ IDENTITY = request_id(NAME)
 
 def noted(**tags: str) -> dict[str, Any]:
     return {
-        "protocol": "zipkin", "service": "ratings-v1.default", "name": "x", "kind": "server", "traceId": "1",
+        "protocol": "zipkin", "service": "ratings.default", "name": "x", "kind": "server", "traceId": "1",
         "spanId": "2", "parentId": "3", "tags": tags,
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.mesh_config import MeshSettings, settings_of
-from meshtest.mesh.proxy_config import zipkin_address
+from meshtest.mesh.proxy_config import proxy_name, zipkin_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,3 +83,36 @@ def test_where_spans_go() -> None:
 )  # fmt: skip
 def test_what_mesh_config_says_to_others(config: Any, settings: MeshSettings) -> None:
     assert settings_of(config) == settings
+
+
+@pytest.mark.parametrize(
+    ("labels", "config", "name"),
+    [
+        ("app: shop", {}, "shop.default"),
+        ("app: shop, version: v2, app.kubernetes.io/name: other", {}, "shop.default"),
+        ("app.kubernetes.io/name: shop, x: a", {}, "shop.default"),
+        ("x: a", {}, "a.default"),
+        ("app: shop", {"serviceCluster": "mine"}, "mine"),
+        ("app: shop", {"serviceCluster": "istio-proxy"}, "shop.default"),
+        ("app: shop", {"tracingServiceName": "APP_LABEL_AND_NAMESPACE"}, "shop.default"),
+        (
+            "app: shop, service.istio.io/canonical-name: front",
+            {"tracingServiceName": "CANONICAL_NAME_ONLY"},
+            "front",
+        ),
+        ("app: shop", {"tracingServiceName": "CANONICAL_NAME_AND_NAMESPACE"}, "shop.default"),
+    ],
+)
+def test_what_a_proxy_is_called_in_spans(
+    build: Build, labels: str, config: dict[str, Any], name: str
+) -> None:
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: a, labels: {{{labels}}}}}\n"
+    text += "spec: {containers: [{name: a}]}\n"
+    (pod,) = build(text, settings=MeshSettings(proxy=config)).pods
+    assert proxy_name(pod) == name
+
+
+def test_a_pods_own_name_stands_above_that_of_the_mesh(build: Build, workload: Workload) -> None:
+    text = annotated(workload, '{"tracingServiceName": "CANONICAL_NAME_ONLY"}')
+    (pod,) = build(text, settings=MeshSettings(proxy={"serviceCluster": "mesh"})).pods
+    assert proxy_name(pod) == "a"
