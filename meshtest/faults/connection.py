@@ -88,20 +88,8 @@ def down(*, to: str | Sequence[str], **where: Any) -> FaultSpec:
 def _toxic(
     kind: str, make: Callable[..., Toxic], to: str | Sequence[str], where: dict[str, Any], **attributes: float
 ) -> FaultSpec:
-    stream, toxicity = where.pop("stream", Stream.DOWNSTREAM), float(where.pop("toxicity", 1.0))
-    if not 0 < toxicity <= 1:
-        problem = f"{toxicity:g} is no toxicity"
-        raise ScenarioError(
-            problem, key=kind, expected="a share of the connections, more than 0 and at most 1"
-        )
-    if any(value < 0 for value in attributes.values()):
-        raise ScenarioError("less than nothing", key=kind, expected=f"{', '.join(attributes)} of 0 or more")
-    try:
-        chosen = Stream(stream)
-    except ValueError:
-        expected = ", ".join(each.value for each in Stream)
-        raise ScenarioError(f"unknown stream {stream!r}", key=kind, expected=expected) from None
-    return faulty(kind, make(stream=chosen, toxicity=toxicity, **attributes), to, where, depth=3)
+    every = {name: where.pop(name) for name in ("stream", "toxicity") if name in where}
+    return faulty(kind, make(**every, **attributes), to, where, depth=3)
 
 
 _TOXICS: Mapping[type[Toxic], tuple[str, Mapping[str, int]]] = {

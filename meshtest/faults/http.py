@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshtest.envoy.marks import FaultMark, baggage_member
-from meshtest.errors import ScenarioError
 from meshtest.faults.detours import ROLE
 from meshtest.faults.making import faulty
 from meshtest.faults.places import ANYWHERE, callees, pods_of, service_called
@@ -42,8 +41,6 @@ def abort(
         where: `from_`, `percentage` (0 to 100, exact), `attempts`, `first`, `path` or `path_prefix`, `method`,
             `during=(at, for)` in seconds.
     """
-    if http_status is not None and grpc_status is not None:
-        raise ScenarioError("http_status and grpc_status both given", key="abort", expected="one of them")
     if http_status is None and grpc_status is None:
         http_status = 503
     return faulty(

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure, ScenarioError
-from meshtest.faults.making import faulty
+from meshtest.faults.making import faulty, line
 from meshtest.faults.places import pods_at
 from meshtest.scenario.fault_identity import (
     DAY,
-    SPIFFE_PATTERN,
     Certificate,
     Flaw,
     RootRemoved,
@@ -79,9 +78,9 @@ def certificate(
     flaws = [flaw for flaw, value in chosen.items() if value]
     if len(flaws) != 1:
         found = " and ".join(flaw.value for flaw in flaws) or "no flaw"
-        raise ScenarioError(f"{found} given", key="certificate", expected="one of its flaws")
-    if identity and not re.fullmatch(SPIFFE_PATTERN, identity):
-        raise ScenarioError(f"{identity!r} is none", key="certificate.identity", expected="spiffe://...")
+        raise ScenarioError(
+            f"{found} given", location=line(1), key="certificate", expected="one of its flaws"
+        )
     action = Certificate(flaw=flaws[0], spiffe=identity, trust_domain=trust_domain)
     return faulty("certificate", action, to, where)
 
@@ -101,8 +100,6 @@ def tls(
 ) -> FaultSpec:
     """Have a workload speak old or weak TLS only: `TLSv1_0` to `TLSv1_2`, OpenSSL's names of cipher suites."""
     limits = TlsLimits(max_version=max_version, cipher_suites=tuple(cipher_suites))
-    if not max_version and not cipher_suites:
-        raise ScenarioError("no limit given", key="tls", expected="max_version or cipher_suites")
     return faulty("tls", limits, to, where)
 
 

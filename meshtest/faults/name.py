@@ -50,14 +50,6 @@ def dns(
         where: `from_` (only these pods are answered so), `name`, `during=(at, for)` in seconds.
     """
     action = Dns(nxdomain=nxdomain, servfail=servfail, address=names(address), delay=delay, host=names(host))
-    wrong = sum((nxdomain, servfail, bool(action.address)))
-    if wrong > 1 or (not wrong and not delay):
-        raise ScenarioError(
-            "several answers" if wrong else "no fault",
-            key="dns", expected="one of nxdomain, servfail and address, or delay",
-        )  # fmt: skip
-    if not to and not host:
-        raise ScenarioError("names no name", key="dns", expected="to or host")
     return faulty("dns", action, to, where)
 
 

@@ -13,10 +13,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ScenarioError, Unsupported
-from meshtest.faults.making import faulty, names, share
+from meshtest.faults.making import faulty
 from meshtest.faults.places import pods_of
 from meshtest.runtime.base import ArmsPackets, DelaysPackets, LosesPackets, Lost
-from meshtest.scenario.fault_packet import DIRECTIONS, Loss, PacketDelay, Partition
+from meshtest.scenario.fault_packet import Loss, PacketDelay, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,17 +41,16 @@ def loss(*, to: str | Sequence[str], percentage: float, direction: str = "both",
         direction: `ingress` (on their way to `to`), `egress` (from there) or `both`.
         where: `from_`, `name`, `during=(at, for)` in seconds.
     """
-    if direction not in DIRECTIONS:
-        raise ScenarioError(f"no direction {direction!r}", key="loss", expected=", ".join(DIRECTIONS))
-    action = Loss(percentage=share(percentage, "loss.percentage"), direction=direction)
-    return faulty("loss", action, to, where)
+    return faulty("loss", Loss(percentage=percentage, direction=direction), to, where)
 
 
 def partition(
     to: str | Sequence[str], from_: str | Sequence[str] | None = None, *, one_way: bool = False, **where: Any
 ) -> FaultSpec:
     """Let nothing pass between two sides, or between `to` and everybody; `one_way`: nothing towards `to`."""
-    return faulty("partition", Partition(one_way=one_way), to, {"from_": names(from_), **where})
+    return faulty(
+        "partition", Partition(one_way=one_way), to, where if from_ is None else {"from_": from_, **where}
+    )
 
 
 def packet_delay(

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ScenarioError
 from meshtest.faults.limiting import Limited, words
 from meshtest.faults.making import faulty
-from meshtest.faults.making import share as share_of
 from meshtest.faults.places import pods_of
 from meshtest.faults.signalling import signal
 from meshtest.mesh.model import PodKind
@@ -80,11 +79,7 @@ def _processes(kind: str, to: str | Sequence[str], where: dict[str, Any]) -> Fau
     part, replicas, share = (
         rest.pop(name, other) for name, other in (("part", PARTS[0]), ("replicas", None), ("share", 100.0))
     )
-    if part not in PARTS:
-        raise ScenarioError(f"no part {part!r}", key=f"{kind}.part", expected=" or ".join(PARTS))
-    if replicas is not None and replicas < 1:
-        raise ScenarioError(f"{replicas} pods are none", key=f"{kind}.replicas", expected="at least 1")
-    action = ProcessFault(part=part, replicas=replicas, share=share_of(share, f"{kind}.share"))
+    action = ProcessFault(part=part, replicas=replicas, share=share)
     return faulty(kind, action, to, rest, depth=3)
 
 

@@ -93,7 +93,7 @@ def test_there_must_be_such_an_edge(model: MeshModel, spec: FaultSpec, message: 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: faults.latency(to="a", latency=-1), "less than nothing"),
+        (lambda: faults.latency(to="a", latency=-1), "latency.latency: '-1s' is not a duration"),
         (lambda: faults.latency(to="a", latency=1, stream="up"), "unknown stream 'up'"),
         (lambda: faults.latency(to="a", latency=1, toxicity=30), "30 is no toxicity"),
         (lambda: faults.latency(to="a", latency=1, percentage=30), "unknown argument 'percentage'"),

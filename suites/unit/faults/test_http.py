@@ -102,10 +102,13 @@ def test_the_placement_names_the_callees(model: MeshModel) -> None:
     [
         (
             {"http_status": 500, "grpc_status": 1},
-            "abort: http_status and grpc_status both given; expected one of them",
+            "abort: httpStatus and grpcStatus both stand here; expected one of them",
         ),
-        ({"percentage": 0}, "abort.percentage: 0 is no share; expected more than 0, at most 100"),
-        ({"percentage": 101}, "abort.percentage: 101 is no share"),
+        ({"percentage": 0}, "percentage: 0% meets no request; expected more than 0%"),
+        (
+            {"percentage": 101},
+            "percentage: 101 is not between 0% and 100%; expected a percentage such as 30%",
+        ),
         ({"percent": 3}, "abort: unknown argument 'percent'; .*did you mean 'percentage'?"),
     ],
     ids=["two-statuses", "nothing", "too-much", "misspelt"],
