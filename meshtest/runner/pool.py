@@ -16,8 +16,9 @@ from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsuppor
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.applications import Applications, image_specs
 from meshtest.live.external import Externals
-from meshtest.live.mesh import Mesh, MeshOptions
+from meshtest.live.mesh import Mesh
 from meshtest.live.notices import analysis
+from meshtest.live.state import MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests

@@ -1,0 +1,158 @@
+"""What a running mesh is made of, and what it knows.
+
+    state ◄── policies  what it is told   ◄── mesh  its start and end, faults, processes
+          ◄── calls     what it is asked
+
+The halves of `Mesh` work on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from collections import deque
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import ScenarioError, nearest
+from meshtest.live.applications import Applications
+from meshtest.live.faulting import ActiveFaults
+from meshtest.mesh.addresses import POD_NETWORK
+from meshtest.mesh.manifests import identity
+from meshtest.traffic.history import AccessLog
+from meshtest.waiting import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meshtest.explain.walk import Walker
+    from meshtest.istiod.deployments import GatewayDeployments
+    from meshtest.istiod.engine import Engine
+    from meshtest.live.assembly import Surroundings
+    from meshtest.live.changing import Changes
+    from meshtest.live.control import ControlPlane
+    from meshtest.live.external import Credentials
+    from meshtest.live.notices import Notice
+    from meshtest.live.readiness import Readiness
+    from meshtest.live.sending import Sender
+    from meshtest.mesh.model import Manifest, MeshModel, Pod, Service
+    from meshtest.runtime.base import NetworkPlan, Sandbox
+    from meshtest.traffic.keys import KeySet
+    from meshtest.traffic.model import Exchange
+
+
+Objects = dict[tuple[str, str, str, str], "Manifest"]
+"""Group, kind, namespace and name -> the object, whatever its version."""
+MOST_EXCHANGES = 100_000
+"""How many a mesh remembers for its history; the oldest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshOptions:
+    """How a mesh is built; everything has a default."""
+
+    runtime: str = "auto"
+    mesh_config: Mapping[str, Any] | str | None = None
+    """Istio's MeshConfig, as in `meshConfig:` of an IstioOperator."""
+    applications: Applications = field(default_factory=Applications)
+    engine_env: Mapping[str, str] = field(default_factory=dict)
+    """Switches of istiod (`PILOT_...`)."""
+    seed: int | None = None
+    allow_unsupported: bool = False
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class MeshState:
+    """The parts, most of which are there when it has started, and the state."""
+
+    engine: Engine
+    _changes: Changes
+    _control: ControlPlane
+    _deployments: GatewayDeployments
+    _model: MeshModel
+    _network: NetworkPlan
+    _reachable: MeshModel
+    """What the sandbox answers for."""
+    _readiness: Readiness
+    _sandbox: Sandbox
+    _sender: Sender
+    _surroundings: Surroundings
+
+    def __init__(self, manifests: Sequence[Manifest], options: MeshOptions) -> None:
+        self.options = options
+        self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
+        self.timings: dict[str, float] = {}
+        self.notices: tuple[Notice, ...] = ()
+        self._started_with = by_identity(manifests)
+        self._base = self._started_with
+        self._applied: Objects = {}
+        self._applications = replace(options.applications, key_set=self._key_set)
+        self._mesh_config = mesh_config_text(options.mesh_config)
+        self._pod_network = POD_NETWORK
+        self._has_outside = False
+        self._explaining: tuple[MeshModel, Walker] | None = None
+        self._log = AccessLog()
+        self._stack = contextlib.ExitStack()
+        self._faults = ActiveFaults()
+        self._changing = threading.RLock()
+        """Held from one state of the mesh to the next."""
+        self._flips = 0
+        self._met: dict[str, Pod] = {}
+        self._exchanges: deque[Exchange] = deque(maxlen=MOST_EXCHANGES)
+
+    @cached_property
+    def keys(self) -> KeySet:
+        """The keys that sign the mesh's tokens; stand-ins that play `jwks` serve them."""
+        from meshtest.traffic.keys import KeySet  # noqa: PLC0415 - cryptography, only where there are tokens
+
+        return KeySet()
+
+    def _key_set(self) -> str:
+        return self.keys.jwks
+
+    @property
+    def pods(self) -> Sequence[Pod]:
+        """The pods, with addresses and identities."""
+        return self._model.pods
+
+    @property
+    def pods_met(self) -> Sequence[Pod]:
+        """The pods since `begin`, those that are gone included."""
+        return tuple(self._met.values())
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """The Services, with their cluster IPs."""
+        return self._model.services
+
+    @property
+    def model(self) -> MeshModel:
+        """Everything the manifests say, as values."""
+        return self._model
+
+    def external(self, host: str) -> Credentials:
+        """What a host outside lets others have: its `ca`, and a `client_certificate` with its `client_key`, as PEM."""
+        found = self.options.applications.external
+        if host not in found.hosts:
+            raise ScenarioError(
+                f"no host {host!r} outside the mesh",
+                expected=" or ".join(found.hosts) or "one of `external`",
+                nearest=nearest(host, found.hosts),
+            )
+        return found.credentials(host)
+
+
+def by_identity(manifests: Iterable[Manifest]) -> Objects:
+    """The objects, each under what makes it the same one in a cluster."""
+    return {identity(manifest.ref): manifest for manifest in manifests}
+
+
+def mesh_config_text(config: Mapping[str, Any] | str | None) -> str | None:
+    """MeshConfig as YAML."""
+    if config is None or isinstance(config, str):
+        return config
+    import yaml  # noqa: PLC0415 - loaded with the manifests anyway
+
+    return str(yaml.safe_dump(dict(config)))
