@@ -67,9 +67,13 @@ class Proxy:
         """Secrets that its Envoy refused, and why: whoever gave them is told, and all else goes on, as in a cluster."""
 
     def settled(self) -> bool:
-        """Whether its Envoy has acknowledged everything; raises Rejected if it refused something."""
-        if self.refusals:
-            raise Rejected(self.refusals)
+        """Whether its Envoy has acknowledged everything; raises Rejected if it refused something.
+
+        What was made to be refused may be refused when the fault that had it made is over: that is no news then.
+        """
+        refusals = [refusal for refusal in self.refusals if self.poisoned or not refusal.on_purpose]
+        if refusals:
+            raise Rejected(refusals)
         return self.stream is not None and self.stream.complete()
 
     def without_secrets(self) -> dict[str, str]:
@@ -98,6 +102,8 @@ class Stream:
     def __init__(self, proxy: Proxy) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self.pending: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._poisoned: set[str] = set()
+        """Of the messages sent, those that were made to be refused."""
         self._warming: set[str] = set()
         """Clusters that a reconnected Envoy did not have like this: each wants its endpoints again."""
         self._proxy = proxy
@@ -230,6 +236,8 @@ class Stream:
             sent.pop(name, None)
         names = (*(name for name, _ in resources), *removed)
         self.pending[nonce] = (kind, names)
+        if self._proxy.poisoned:
+            self._poisoned.add(nonce)
         self._outgoing.put_nowait(message(kind, nonce, resources, removed))
 
     def _acknowledged(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
@@ -243,7 +251,13 @@ class Stream:
         elif refused:
             said = request.error_detail.message
             self._proxy.refusals.append(
-                Refusal(pod=self._proxy.context.pod, kind=kind, names=names, said=said)
+                Refusal(
+                    pod=self._proxy.context.pod,
+                    kind=kind,
+                    names=names,
+                    said=said,
+                    on_purpose=request.response_nonce in self._poisoned,
+                )
             )
 
 

@@ -184,9 +184,7 @@ class ControlPlane(FaultOperations):
                 envoy.begin()
                 await envoy.ready(deadline)
         except Rejected as exc:
-            if proxy.poisoned:  # as it shall
-                proxy.refused += len(exc.refusals)
-                proxy.refusals.clear()
+            if _as_it_shall(proxy, exc):
                 return
             raise Rejected(await envoy.explained(exc.refusals)) from exc
         except (RuntimeFailure, TimeoutError) as exc:
@@ -239,7 +237,12 @@ class ControlPlane(FaultOperations):
             raise RuntimeFailure(f"{node} has not acknowledged its certificate")
         if proxy.stream is not None:
             await self._bring(node, proxy.stream.lacking(), deadline)
-        await envoy.ready(deadline)
+        try:
+            await envoy.ready(deadline)
+        except Rejected as exc:
+            if _as_it_shall(proxy, exc):
+                return
+            raise
         await envoy.through_worker(deadline)
 
     async def _issue(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
@@ -273,6 +276,14 @@ class ControlPlane(FaultOperations):
             if kind != "SDS"
         }
         return {}, json.dumps(dumped).encode()
+
+
+def _as_it_shall(proxy: Proxy, exc: Rejected) -> bool:
+    """Whether a fault has everything be refused, which is counted."""
+    if proxy.poisoned:
+        proxy.refused += len(exc.refusals)
+        proxy.refusals.clear()
+    return proxy.poisoned
 
 
 async def _all(work: Iterable[Awaitable[object]]) -> None:

@@ -29,6 +29,8 @@ class Refusal:
     kind: str
     names: tuple[str, ...]
     said: str
+    on_purpose: bool = False
+    """Whether a fault had it made to be refused."""
 
     @property
     def cut_off(self) -> bool:

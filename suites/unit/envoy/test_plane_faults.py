@@ -82,6 +82,19 @@ def test_poisoned_pushes_are_refused_and_the_last_good_configuration_stays(mesh:
     assert mesh.get()[0] == 403
 
 
+def test_a_sidecar_that_starts_while_all_is_refused_holds_nobody_up_and_is_mended_afterwards(
+    mesh: Pair,
+) -> None:
+    node = mesh.callee.node_id
+    ask(mesh, "poison", on=True, proxies=[node])
+    mesh.bench.stop(mesh.callee)
+    mesh.bench.start(mesh.callee)
+    ask(mesh, "ready", only=[node])
+    assert mesh.get()[0] == 503
+    assert ask(mesh, "poison", on=False, proxies=[node])["hits"] >= 1
+    assert mesh.get()[0] == 200
+
+
 def test_restarted_sidecar_without_certificate_serves_nobody_until_it_gets_one(mesh: Pair) -> None:
     node = mesh.callee.node_id
     ask(mesh, "withhold", on=True, proxies=[node])
