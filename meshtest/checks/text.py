@@ -101,7 +101,9 @@ def _done(history: History) -> Iterator[str]:
     for window in history.faults[:MOST_DONE]:
         since, until = (f"{moment - start:+.3f} s" for moment in (window.injected, window.recovered))
         hits = f"{window.hits} {window.unit if window.hits != 1 else one(window)}"
-        yield f"fault {window.id}, {since} to {until}, met {hits}; {window.placement}"
+        took = window.recovered - window.leaving
+        recovery = f"; recovered in {seconds(took)}" if took > 0 else ""
+        yield f"fault {window.id}, {since} to {until}, met {hits}; {window.placement}{recovery}"
     for change in history.changes[:MOST_DONE]:
         when = f"{change.asked - start:+.3f} s" if change.made else "never"
         yield f"{change.id}, {when}: {change.what}{f' ({change.held})' if change.held else ''}"

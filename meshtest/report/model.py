@@ -50,6 +50,9 @@ class FaultEntry(TypedDict, total=False):
     target: str
     placement: str
     injected: float
+    in_force: float
+    leaving: float
+    """When its recovery began; it was over at `recovered`."""
     recovered: float
     hits: int
     marked: int

@@ -64,6 +64,8 @@ _NESTED: dict[str, dict[str, Any]] = {
         "target": "",
         "placement": "",
         "injected": 0.0,
+        "in_force": 0.0,
+        "leaving": 0.0,
         "recovered": 0.0,
         "hits": 0,
         "marked": 0,
@@ -91,7 +93,9 @@ def check(found: object) -> CheckEntry:
     }))  # fmt: skip
 
 
-_FAULT_KEYS = ("id", "kind", "target", "placement", "injected", "recovered", "hits", "marked", "unit")
+_FAULT_KEYS = (
+    "id", "kind", "target", "placement", "injected", "in_force", "leaving", "recovered", "hits", "marked", "unit",
+)  # fmt: skip
 _CHANGE_KEYS = ("id", "what", "asked", "made", "held")
 
 

@@ -239,6 +239,8 @@ def _check(check: CheckEntry, anchors: Mapping[str, str]) -> CheckView:
 def _fault(fault: FaultEntry, start: float) -> FaultView:
     injected, recovered = fault.get("injected") or 0.0, fault.get("recovered") or 0.0
     until = words.offset(recovered - start) if recovered else "never recovered"
+    took = recovered - (fault.get("leaving") or recovered)
+    until += f", recovered in {words.seconds(took)}" if took > 0 else ""
     hits, marked = fault.get("hits") or 0, fault.get("marked") or 0
     return FaultView(
         entry=fault,

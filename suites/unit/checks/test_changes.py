@@ -74,9 +74,9 @@ def test_the_text_of_a_failure_says_what_was_done_and_when(make: Any, tmp_path: 
         "  traffic: {from: a, request: http://b/}\n  expect: [status: 200]\n"
     )
     (scenario,) = load(file)
-    window = make.window(injected=0.5, recovered=2.0, hits=1, unit="pushes", placement="here")
+    window = make.window(injected=0.5, leaving=1.75, recovered=2.0, hits=1, unit="pushes", placement="here")
     history = replace(make.history([make.exchange(503, started=0.0)], window), changes=(HELD, NEVER))
     lines = render(run(scenario.expect, history, make.facts), scenario, history).splitlines()
-    assert "fault abort, +0.500 s to +2.000 s, met 1 push; here" in lines
+    assert "fault abort, +0.500 s to +2.000 s, met 1 push; here; recovered in 250ms" in lines
     assert "change-2, +2.000 s: apply AuthorizationPolicy default/locked (the control plane is down)" in lines
     assert "change-3, never: delete Service default/a" in lines

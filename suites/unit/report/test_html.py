@@ -178,6 +178,12 @@ def test_says_when_evidence_is_missing_or_a_fault_was_not_met(invented: Any) -> 
     assert "an access log line that must exist was not found" in shown(invented, [lost]).text
 
 
+def test_says_how_long_a_recovery_took(invented: Any) -> None:
+    one = invented.unknown()
+    one["faults"][0]["leaving"] = one["faults"][0]["recovered"] - 0.25
+    assert "recovered in 250 ms" in shown(invented, [one]).text
+
+
 def test_says_how_to_reproduce(invented: Any) -> None:
     one = invented.scenario(id="suites/a b.mesh.yaml::x[$(id)]")
     assert reproduce(one) == "pytest 'suites/a b.mesh.yaml::x[$(id)]' --mesh-seed=42 --mesh-runtime=netns"

@@ -34,11 +34,13 @@ def test_a_fault_window_becomes_its_entry() -> None:
         target="a/b",
         placement="inbound",
         injected=1.0,
+        leaving=1.5,
         recovered=2.0,
         hits=3,
         marked=4,
     )
     assert fault(window)["hits"] == 3
+    assert (fault(window)["in_force"], fault(window)["leaving"]) == (1.0, 1.5)
     assert fault(window)["recovered"] == 2.0
 
 
