@@ -136,9 +136,8 @@ def lookup(table: Mapping[str, T], model: MeshModel, pod: Pod) -> T | None:
     for key in (pod.workload_key, pod.workload):
         if key in table:
             return table[key]
-    for service in model.services:
-        if pod in model.pods_behind(service):
-            for key in (service.key, service.name):
-                if key in table:
-                    return table[key]
+    for service in model.services if table else ():
+        for key in (service.key, service.name):
+            if key in table and service.selects(pod):
+                return table[key]
     return None

@@ -212,6 +212,11 @@ class Service:
         """Where callers outside the cluster reach it."""
         return (self.load_balancer, *self.external_ips) if self.load_balancer else self.external_ips
 
+    def selects(self, pod: Pod) -> bool:
+        """Whether a pod is behind it; a Service without selector selects none."""
+        wanted = self.selector.items()
+        return bool(wanted) and pod.namespace == self.namespace and wanted <= pod.labels.items()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
@@ -257,9 +262,4 @@ class MeshModel:
 
     def pods_behind(self, service: Service) -> list[Pod]:
         """The pods that a Service selects."""
-        wanted = service.selector.items()
-        return [
-            pod
-            for pod in self.pods
-            if wanted and pod.namespace == service.namespace and wanted <= pod.labels.items()
-        ]
+        return [pod for pod in self.pods if service.selects(pod)]
