@@ -1,0 +1,63 @@
+"""Texts and mappings in Python code, as far as they can be read without running it."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from ci.support.fields import GAP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Code:
+    """A module. Names stand for what is assigned to them, if that is said in one place only."""
+
+    def __init__(self, text: str) -> None:
+        self._module = ast.parse(text)
+        self._named: dict[str, ast.AST | None] = {}
+        for node in self.nodes():
+            if isinstance(node, ast.Assign):
+                for name in (target.id for target in node.targets if isinstance(target, ast.Name)):
+                    self._named[name] = None if name in self._named else node.value
+
+    def nodes(self) -> Iterator[ast.AST]:
+        """All that is in it."""
+        return ast.walk(self._module)
+
+    def text(self, node: ast.AST) -> str | None:
+        """A string as it would be when it is filled in."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return node.value
+        if isinstance(node, ast.JoinedStr):
+            return "".join(self._inner(part) for part in node.values)
+        return None
+
+    def value(self, node: ast.AST) -> Any:
+        """A literal, whatever is computed in it left open."""
+        if isinstance(node, ast.Name) and self._named.get(node.id) is not None:
+            return self._value(self._named[node.id])
+        return self._value(node)
+
+    def _value(self, node: ast.AST | None) -> Any:
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            return {self.text(key): self._value(value) for key, value in pairs if key}
+        if isinstance(node, ast.List | ast.Tuple):
+            return [self._value(each) for each in node.elts]
+        if isinstance(node, ast.Constant):
+            return node.value
+        return (node and self.text(node)) or GAP
+
+    def _inner(self, part: ast.AST) -> str:
+        """What stands in a place of an f-string; a name for a text, not for another f-string that has itself."""
+        if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name):
+            named = self._named.get(part.value.id)
+            if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                return named.value
+            if isinstance(named, ast.JoinedStr):
+                return "".join(
+                    self.text(each) or GAP for each in named.values if not isinstance(each, ast.JoinedStr)
+                )
+        return self.text(part) or GAP
