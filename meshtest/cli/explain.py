@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshtest.explain.walk import Walker
-    from meshtest.mesh.model import MeshModel
+    from meshtest.istiod.engine import Engine
+    from meshtest.mesh.model import Manifest, MeshModel
     from meshtest.traffic.model import Decision
 
 _HEADING = ("CALLER", "SERVICE", "PORT", "VERDICT", "BY")
@@ -39,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="of the request")
     parser.add_argument("--host", help="Host header or :authority, where it is not the URL's")
+    parser.add_argument(
+        "--address",
+        help="name or address to connect to, where it is not the URL's; `gateway` is the one of the mesh's gateway",
+    )
     parser.add_argument("--port", type=int, help="where to connect, where it is not the URL's")
     parser.add_argument("--path", default="/", help="of the requests of the overview (default: /)")
     parser.add_argument("--apply", nargs="+", metavar="PATH", default=[], help="policies, applied over PATH")
@@ -58,10 +63,11 @@ def run(options: argparse.Namespace) -> int:
     from meshtest.live.explaining import of_manifests  # noqa: PLC0415 - as above
 
     caller, method, url, paths = _words(options.words)
-    model = _model(paths, options)
+    manifests = _manifests(paths, options)
     config = Path(options.mesh_config).read_text(encoding="utf-8") if options.mesh_config else None
     engine = Engine.start(find_or_build(say))
     try:
+        model = _model(manifests, engine, config, options)
         walker = of_manifests(engine, model, config)
         if url is None:
             _overview(walker, model, caller, method, options)
@@ -97,19 +103,24 @@ def _words(words: Sequence[str]) -> tuple[str, str, str | None, list[str]]:
     return caller, method, url, list(paths)
 
 
-def _model(paths: Sequence[str], options: argparse.Namespace) -> MeshModel:
-    from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - `--help` needs nothing of it
-    from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - as above
-    from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
+def _manifests(paths: Sequence[str], options: argparse.Namespace) -> list[Manifest]:
+    from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - `--help` needs nothing of it
 
     found = load(paths, allow_unsupported=options.allow_unsupported)
     if options.apply:
         found = merge(found, load(options.apply, allow_unsupported=options.allow_unsupported))
-    settings = settings_of(
-        Path(options.mesh_config).read_text(encoding="utf-8") if options.mesh_config else None
-    )
-    chosen = BuildOptions(settings=settings, allow_unsupported=options.allow_unsupported)
-    return build_model(found, options=chosen)
+    return found
+
+
+def _model(
+    manifests: Sequence[Manifest], engine: Engine, config: str | None, options: argparse.Namespace
+) -> MeshModel:
+    from meshtest.istiod.deployments import GatewayDeployments  # noqa: PLC0415 - as above
+    from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
+
+    chosen = BuildOptions(settings=settings_of(config), allow_unsupported=options.allow_unsupported)
+    return build_model(manifests, made=GatewayDeployments(engine).of(manifests), options=chosen)
 
 
 def _explain(
@@ -118,7 +129,7 @@ def _explain(
     from meshtest.live.requests import find_caller, from_outside, plain_request  # noqa: PLC0415 - as above
 
     fields: dict[str, Any] = {"method": method, "headers": _headers(options.header)}
-    fields |= {name: getattr(options, name) for name in ("host", "port") if getattr(options, name)}
+    fields |= {name: getattr(options, name) for name in ("host", "port", "address") if getattr(options, name)}
     request = from_outside(model, plain_request(url, fields))
     found = walker.explain(find_caller(model, caller), request)
     sys.stdout.write(f"{_json(found) if options.json else found}\n")

@@ -144,6 +144,7 @@ class Explanation:
     caller: str
     """The caller's pod, `namespace/name`."""
     identity: str
+    """What its sidecar, or a certificate of its own, says it is; empty without either."""
     request: Request
     ways: tuple[Way, ...] = field(default=())
 

@@ -66,7 +66,8 @@ class Walker:
         for address in found:
             wire = wire_of(request, caller.ip, address, identity)
             ways += self._spread(self._first(caller, wire), len(found))
-        return Explanation(caller=caller.key, identity=caller.identity, request=request, ways=tuple(ways))
+        shown = identity or (caller.identity if caller.has_envoy else "")
+        return Explanation(caller=caller.key, identity=shown, request=request, ways=tuple(ways))
 
     def _first(self, caller: Pod, wire: Wire) -> list[Way]:
         if caller.kind is PodKind.GATEWAY:

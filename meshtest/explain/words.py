@@ -35,7 +35,9 @@ def told(found: Explanation) -> str:
             node = node.children.setdefault(lines, _Node())
             if address and address not in node.at:
                 node.at.append(address)
-    return "\n".join([asked, f"from {found.caller} ({found.identity})", *_lines(root, 0)])
+    return "\n".join(
+        [asked, f"from {found.caller} ({found.identity or 'no sidecar, no identity'})", *_lines(root, 0)]
+    )
 
 
 def _lines(node: _Node, depth: int) -> Iterator[str]:

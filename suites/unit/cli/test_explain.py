@@ -118,6 +118,34 @@ def test_the_mesh_configuration_counts(cli: Callable[..., Said], shop: Path) -> 
     assert cli(*words, "--mesh-config", "mesh.yaml").out.splitlines()[-1].startswith("=> 502 ")
 
 
+GATEWAY = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: entry}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: entry}
+spec: {parentRefs: [{name: entry}], rules: [{backendRefs: [{name: stock, port: 8080}]}]}
+"""
+
+
+def test_a_caller_outside_comes_in_by_the_gateway_that_istiod_deploys(
+    cli: Callable[..., Said], shop: Path
+) -> None:
+    (shop / "gateway.yaml").write_text(GATEWAY)
+    words = ("explain", "outside", "GET", "http://shop.example/", "k8s", "gateway.yaml")
+    said = cli(*words, "--address", "gateway")
+    assert said.status == 0, said.err
+    lines = [line.strip() for line in said.out.splitlines()]
+    assert lines[1] == "from outside (no sidecar, no identity)"
+    assert lines[2] == "gateway at default/entry-istio: listener 0.0.0.0_80"
+    assert "HTTPRoute default/entry rule 0 (gateway.yaml:9)" in lines[3]
+    assert lines[-1] == "=> answered by the application of default/stock"
+    assert "=> unresolved: shop.example does not resolve" in cli(*words).out
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
