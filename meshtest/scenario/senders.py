@@ -30,7 +30,7 @@ def check_senders(scenario: Scenario, model: MeshModel) -> None:
     if EVERY in scenario.images:
         return
     for index, fault in enumerate(scenario.faults):
-        if fault.kind not in _OF_CALLS or not fault.sender or _asked_by_sidecars(fault, model):
+        if fault.kind not in _OF_CALLS or not fault.sender or _asked_by_sidecars(fault, scenario, model):
             continue
         if not any(_may_send(pod, scenario, model) for pod in _pods(fault.sender, model)):
             callers = ", ".join(dict.fromkeys(each.sender for each in scenario.traffic))
@@ -54,9 +54,10 @@ def _may_send(pod: Pod, scenario: Scenario, model: MeshModel) -> bool:
     return pod in _pods(words, model)
 
 
-def _asked_by_sidecars(fault: FaultSpec, model: MeshModel) -> bool:
-    """Whether it is about a service that policies lean on: an authorization service, a key set, a collector."""
-    return any(plays(pod) != WORKLOAD for pod in _pods(fault.to, model))
+def _asked_by_sidecars(fault: FaultSpec, scenario: Scenario, model: MeshModel) -> bool:
+    """Whether it is about a service that policies may lean on: an authorization service, a key set, a collector."""
+    own = [pod.key for pod in _pods((*scenario.commands, *scenario.images), model)]
+    return any(plays(pod) != WORKLOAD or pod.key in own for pod in _pods(fault.to, model))
 
 
 def _pods(names: Iterable[str], model: MeshModel) -> list[Pod]:

@@ -71,6 +71,13 @@ def test_sidecars_ask_whom_policies_lean_on(files: Any) -> None:
     check_senders(scenario, mesh(authz={"annotations": {"meshtest.dev/standin": "ext-authz"}}))
 
 
+def test_a_program_of_the_users_own_may_be_one_of_those(files: Any) -> None:
+    scenario = files.one(
+        "commands: {ratings-v1: [/bin/mine]}", faults="faults: [{down: {}, to: ratings, from: details}]"
+    )
+    check_senders(scenario, mesh())
+
+
 def test_what_meets_packets_or_processes_needs_no_calls(files: Any) -> None:
     scenario = files.one(faults="faults: [{partition: {}, to: ratings, from: details}]")
     check_senders(scenario, mesh())
