@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 from envoy.extensions.filters.network.ext_authz.v3 import ext_authz_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2
@@ -37,6 +38,13 @@ def cross(here: Here, listener: listener_pb2.Listener, wire: Wire) -> list[Way]:
     crossing = Crossing(
         pod=here.pod.key, workload=here.pod.workload_key, side=here.side, listener=listener.name
     )
+    reads = _reads_proxy_protocol(listener)
+    if reads is not None:
+        if not wire.proxied and not reads.allow_requests_without_proxy_protocol:
+            return _ended(crossing, "nothing goes on that does not begin with the PROXY protocol")
+        wire = wire.introduced
+    else:
+        wire = wire.bare
     chain = chain_of(listener, wire)
     if chain is None:
         return _ended(replace(crossing, details="filter_chain_not_found"), "no filter chain takes it")
@@ -53,6 +61,14 @@ def cross(here: Here, listener: listener_pb2.Listener, wire: Wire) -> list[Way]:
     inner = wire.unwrapped()
     found = _filtered(here, chain, inner, Subject(wire=inner, peer=shaken.peer, tls=True, sni=sni), crossing)
     return [way.when(shaken.condition) for way in found] if shaken.condition else found
+
+
+def _reads_proxy_protocol(listener: listener_pb2.Listener) -> proxy_protocol_pb2.ProxyProtocol | None:
+    for found in listener.listener_filters:
+        reads = unpacked(found.typed_config, proxy_protocol_pb2.ProxyProtocol)
+        if reads is not None:
+            return reads
+    return None
 
 
 def _ended(crossing: Crossing, note: str, outcome: Outcome = Outcome.RESET) -> list[Way]:

@@ -60,6 +60,8 @@ def manage(here: Here, manager: Any, subject: Subject, branch: Branch) -> list[W
 def _unreadable(manager: Any, subject: Subject) -> Way | None:
     """How Envoy takes what is no request that it can read."""
     wire = subject.wire
+    if wire.proxied:
+        return Way(status=400, note="the PROXY protocol where HTTP is read")
     if wire.layers or wire.spoken == OPAQUE or wire.request is None:
         return Way(outcome=Outcome.RESET, note="bytes that are no HTTP where HTTP is read")
     if wire.spoken == "http/1.0" and not manager.http_protocol_options.accept_http_10:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshtest.explain.truth import Unknown
+from meshtest.mesh.proxy_protocol import address_of
 from meshtest.traffic.model import Protocol
 from meshtest.traffic.target import target_of
 
@@ -113,11 +114,23 @@ class Wire:
     spoken: str = OPAQUE
     """`http/1.1`, `http/1.0`, `h2c` or `opaque`, inside all layers."""
     request: HttpRequest | None = None
+    proxied: str = ""
+    """Whom the PROXY protocol in front of it names."""
 
     @property
     def transport(self) -> str:
         """As `tls_inspector` names it."""
         return "tls" if self.layers else "raw_buffer"
+
+    @property
+    def introduced(self) -> Wire:
+        """The same behind a listener that reads the PROXY protocol."""
+        return replace(self, source=self.proxied, proxied="") if self.proxied else self
+
+    @property
+    def bare(self) -> Wire:
+        """The same for who does not read the PROXY protocol, and takes it for the beginning of something."""
+        return replace(self, layers=(), spoken=OPAQUE) if self.proxied else self
 
     def to(self, address: str, port: int) -> Wire:
         """The same, to another address."""
@@ -143,6 +156,7 @@ def wire_of(request: Request, source: str, address: str, identity: str = "") -> 
         layers=_layers(request, target.host, identity) if target.secure else (),
         spoken=spoken,
         request=None if spoken == OPAQUE else _http(request, target.authority, target.path),
+        proxied=address_of(request.proxy_protocol),
     )
 
 

@@ -43,6 +43,11 @@ def is_source(text: str) -> bool:
     return True
 
 
+def address_of(source: str) -> str:
+    """The address alone; empty for an empty text."""
+    return str(_parsed(source)[1]) if source else ""
+
+
 def _parsed(text: str) -> tuple[int, ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
     found = _WORDS.fullmatch(text)
     if found is None:
