@@ -7,13 +7,15 @@ files ──► manifests one by one ──► model ──► engine: schema, C
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.cli.findings import Finding, of_error
 from meshtest.cli.standing import Standing
 from meshtest.errors import ManifestError, ScenarioError
+from meshtest.faults.judging import judge
 from meshtest.live.fixes import Guesses
 from meshtest.mesh.build import BuildOptions, build_model, locate
 from meshtest.mesh.kinds import sort
@@ -21,11 +23,14 @@ from meshtest.mesh.manifests import identity, manifests_of, unique
 from meshtest.mesh.sources import SUFFIXES, read
 from meshtest.mesh.yaml_source import documents
 from meshtest.runner.collection import Judged, models
+from meshtest.runtime.base import Capability
 from meshtest.scenario.loader import load as load_scenarios
+from meshtest.scenario.placement import check_placement
 from meshtest.scenario.resolve import resolve
+from meshtest.scenario.senders import check_senders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from meshtest.istiod.engine import Engine, Message
     from meshtest.mesh.model import Manifest, MeshModel
@@ -188,8 +193,28 @@ class Judge:
         except ScenarioError as exc:
             self._tell(exc)
             return
+        self._fault_by_fault(scenario, model)
         for each in (model, *later):
             self._engine_on(each, scenario.mesh_config)
+
+    def _fault_by_fault(self, scenario: Scenario, model: MeshModel) -> None:
+        """What can be said of the faults, whatever the runtime can do: it may run elsewhere."""
+        alone = [replace(scenario, faults=(one,)) for one in scenario.faults]
+        looks: list[Callable[[], object]] = [
+            partial(judge, each.faults, model, tuple(Capability)) for each in alone
+        ]
+        looks += [partial(check_senders, scenario, model), partial(check_placement, scenario, model)]
+        told = len(self.judgement.findings)
+        for look in looks:
+            self._look(look)
+        if len(self.judgement.findings) == told:  # each by itself is fine
+            self._look(partial(judge, scenario.faults, model, tuple(Capability)))
+
+    def _look(self, look: Callable[[], object]) -> None:
+        try:
+            look()
+        except ScenarioError as exc:
+            self._tell(exc)
 
     # -- the engine ------------------------------------------------------------------------------------------
 

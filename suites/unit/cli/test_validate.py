@@ -182,6 +182,28 @@ def test_a_mistake_in_a_scenario(cli: Callable[..., Said], shop: Path, old: str,
     assert said.out.startswith("one.mesh.yaml:")
 
 
+def test_every_fault_that_could_meet_nothing_is_told(cli: Callable[..., Said], shop: Path) -> None:
+    faults = (
+        "  faults:\n    - {kill: {replicas: 9}, to: stock}\n    - {certificate: expired, to: web}\n"
+        "    - {abort: {httpStatus: 503}, to: web, from: stock}\n    - {limits: {cpu: 100m}, to: stock}\n"
+    )
+    (shop / "one.mesh.yaml").write_text(SCENARIO.replace("  expect:", f"{faults}  expect:"))
+    said = cli("validate", "one.mesh.yaml")
+    assert said.status == 1
+    nobody = "stock sends nothing in this scenario, so that abort would meet nothing"
+    assert [line.partition(";")[0] for line in said.out.splitlines()] == [
+        "one.mesh.yaml:8: error [scenario]: kill.replicas: 9 replicas, but stock has 1",
+        f"one.mesh.yaml:10: error [scenario]: spec.faults[2].from: {nobody}",
+    ]
+
+
+def test_faults_in_each_others_way_are_told(cli: Callable[..., Said], shop: Path) -> None:
+    both = "  faults: [{kill: {}, to: stock}, {pause: {}, to: stock}]\n"
+    (shop / "one.mesh.yaml").write_text(SCENARIO.replace("  expect:", f"{both}  expect:"))
+    said = cli("validate", "one.mesh.yaml")
+    assert "is under kill at that time" in said.out
+
+
 def test_a_folder_gives_its_manifests_and_the_scenarios_below_it(shop: Path) -> None:
     (shop / "k8s" / "deep").mkdir()
     (shop / "k8s" / "deep" / "one.mesh.yaml").write_text(SCENARIO)
