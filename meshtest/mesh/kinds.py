@@ -69,6 +69,7 @@ _ACTED_ON: tuple[tuple[str, str, str], ...] = (
     (NETWORKING, "v1beta1", "ProxyConfig"),
     (SECURITY, "v1 v1beta1", "PeerAuthentication RequestAuthentication AuthorizationPolicy"),
     (TELEMETRY, "v1 v1alpha1", "Telemetry"),
+    (EXTENSIONS, "v1alpha1", "TrafficExtension"),
     (GATEWAY_API, "v1 v1beta1", "HTTPRoute Gateway ReferenceGrant"),
     (GATEWAY_API, "v1", "GRPCRoute ListenerSet"),
     (GATEWAY_API, "v1 v1alpha2", "TCPRoute"),
@@ -109,10 +110,9 @@ _PASSED_OVER_IN_NO_NAMESPACE: tuple[tuple[str, str], ...] = (
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding"),
 )
-_NO_AGENT = "Istio's agent, which fetches WebAssembly modules for Envoy, does not run here"
+NO_AGENT = "Istio's agent, which fetches WebAssembly modules for Envoy, does not run here"
 _REFUSED: tuple[tuple[str, str, str], ...] = (
-    (EXTENSIONS, "WasmPlugin", _NO_AGENT),
-    (EXTENSIONS, "TrafficExtension", _NO_AGENT),
+    (EXTENSIONS, "WasmPlugin", NO_AGENT),
     (GATEWAY_API, "UDPRoute", "istiod does not route UDP"),
     (GATEWAY_API_X, "XListenerSet", f"it became ListenerSet of {GATEWAY_API}/v1"),
     (GATEWAY_API_X, "XBackend", "istiod does not act on it"),

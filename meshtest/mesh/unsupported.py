@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.kinds import GATEWAY_API, GATEWAY_API_X, NETWORKING, TELEMETRY, combined, group_of
+from meshtest.mesh.kinds import (
+    EXTENSIONS,
+    GATEWAY_API,
+    GATEWAY_API_X,
+    NETWORKING,
+    NO_AGENT,
+    TELEMETRY,
+    combined,
+    group_of,
+)
 from meshtest.mesh.yaml_lines import child_path
 from meshtest.mesh.yaml_source import nearest_location
 
@@ -102,6 +111,7 @@ PARTS = (
         path="spec.tcp[].match[].sourceSubnet",
         reason="istiod makes nothing of it, so the match takes connections from anywhere",
     ),
+    Part(group=EXTENSIONS, kinds=("TrafficExtension",), path="spec.wasm", reason=NO_AGENT),
     Part(
         group=NETWORKING,
         kinds=("ProxyConfig",),
