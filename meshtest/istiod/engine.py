@@ -153,9 +153,12 @@ class Engine:
                 own.setdefault(kind, {})[name] = frame.payload[offset : offset + size]
         return found
 
-    def validate(self, objects: Iterable[Object], *, timeout: float = 30.0) -> list[Message]:
-        """What a cluster would say to each object: schema, CEL rules, istiod's admission."""
-        return list(_messages(self._call("validate", timeout=timeout, set=list(objects)).header["messages"]))
+    def validate(
+        self, objects: Iterable[Object], *, mesh_config: str | None = None, timeout: float = 30.0
+    ) -> list[Message]:
+        """What a cluster would say to each object; raises ScenarioError for a MeshConfig that istiod refuses."""
+        frame = self._call("validate", timeout=timeout, set=list(objects), meshConfig=mesh_config)
+        return list(_messages(frame.header["messages"]))
 
     def analyze(self, objects: Iterable[Object], *, timeout: float = 60.0) -> list[Message]:
         """What `istioctl analyze` says of all objects of a mesh."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.faults.judging import judge
 from meshtest.live.notices import refused
 from meshtest.mesh.objects import identity_of
+from meshtest.runner.mesh_settings import at_its_place, check_mesh_config
 from meshtest.scenario.changes import states
 from meshtest.scenario.loader import load
 from meshtest.scenario.placement import check_placement
@@ -48,7 +49,9 @@ def collect(path: Path, pool: MeshPool) -> list[Scenario]:
 def models(scenario: Scenario, pool: MeshPool) -> Sequence[MeshModel]:
     """The mesh as it begins, and after each change."""
     given = pool.given(scenario)
-    return [pool.built(held, scenario) for held in (given, *states(scenario.changes, given))]
+    check_mesh_config(scenario, pool.judge())
+    with at_its_place(scenario, pool.judge()):
+        return [pool.built(held, scenario) for held in (given, *states(scenario.changes, given))]
 
 
 class Judged:

@@ -154,16 +154,25 @@ func (e *engine) planMesh(planned *plan, text *string) error {
 	if text == nil || *text == e.meshText {
 		return nil
 	}
-	// istiod passes over fields that it does not know; who tests a mesh wants to hear of them.
-	if err := protomarshal.ApplyYAMLStrict(*text, mesh.DefaultMeshConfig()); err != nil {
-		return &failure{Kind: "MeshConfig", Message: "meshConfig: " + err.Error()}
-	}
-	config, err := mesh.ApplyMeshConfigDefaults(*text)
+	config, err := readMesh(*text)
 	if err != nil {
-		return &failure{Kind: "MeshConfig", Message: "meshConfig: " + err.Error()}
+		return err
 	}
 	planned.mesh, planned.meshText = config, *text
 	return nil
+}
+
+// readMesh judges a MeshConfig and gives it istiod's defaults.
+func readMesh(text string) (*meshconfig.MeshConfig, error) {
+	// istiod passes over fields that it does not know; who tests a mesh wants to hear of them.
+	if err := protomarshal.ApplyYAMLStrict(text, mesh.DefaultMeshConfig()); err != nil {
+		return nil, &failure{Kind: "MeshConfig", Message: "meshConfig: " + err.Error()}
+	}
+	config, err := mesh.ApplyMeshConfigDefaults(text)
+	if err != nil {
+		return nil, &failure{Kind: "MeshConfig", Message: "meshConfig: " + err.Error()}
+	}
+	return config, nil
 }
 
 // apply hands the changes to istiod; one with another mesh configuration is another istiod.

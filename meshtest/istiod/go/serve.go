@@ -114,6 +114,11 @@ func (e *engine) dispatch(op string, text []byte) (reply, [][]byte, error) {
 			"proxies": made.Proxies, "names": made.Names, "messages": made.Messages, "generation": made.Generation, "timings": made.Timings,
 		}, made.payload, nil
 	case "validate":
+		if wanted.MeshConfig != nil {
+			if _, err := readMesh(*wanted.MeshConfig); err != nil {
+				return nil, nil, err
+			}
+		}
 		_, messages := e.judge.admitAll(wanted.Set)
 		return reply{"messages": append([]message{}, messages...)}, nil, nil
 	case "analyze":
