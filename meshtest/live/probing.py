@@ -29,7 +29,8 @@ _SERVING = b"\x08\x01"
 def probed(model: MeshModel, applications: Applications) -> Probed:
     """The pods whose application is the user's and has probes; stand-ins are ready when they say so."""
     found: Probed = {}
-    for pod in model.pods:
+    own = applications.commands or applications.images
+    for pod in model.pods if own else ():
         if of_pod(applications, model, pod) and pod.annotations.get(READY) != "false":
             readiness, startup = probes_of(pod, spec_of(applications, model, pod))
             if readiness or startup:
