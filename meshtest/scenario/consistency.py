@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.scenario import changes
-from meshtest.scenario.expect import ALWAYS_IDENTITIES
+from meshtest.scenario.expect import ALWAYS_IDENTITIES, Where
 from meshtest.scenario.expect_time import Hits, Recovers, Returns
 from meshtest.scenario.fields import unknown
 
@@ -153,6 +153,11 @@ def _needs_faults(check: CheckSpec, scenario: Scenario, spot: Spot) -> None:
         raise spot.key("where").key("change").error("the scenario has no change", expected="changes")
     if asks and not scenario.faults:
         raise spot.error("this is about faults, but the scenario has none", expected="faults")
+    if isinstance(check.what, Hits) and (check.traffic or check.where != Where()):
+        raise spot.key("traffic" if check.traffic else "where").error(
+            "hits are all that the faults touched",
+            expected="of: and the name of a fault; or status with where",
+        )
     if isinstance(check.what, Hits) and check.what.of:
         names = [fault.name for fault in scenario.faults]
         if check.what.of not in names:

@@ -296,6 +296,15 @@ def test_mistakes_are_told_with_file_line_key_and_what_was_expected(
 
 
 @pytest.mark.parametrize(
+    ("more", "key"), [("traffic: traffic", "traffic"), ("where: {status: 200}", "where")]
+)
+def test_hits_are_of_no_chosen_requests(files: Any, more: str, key: str) -> None:
+    faults = "faults: [{abort: {httpStatus: 503}, to: ratings}]"
+    found = files.error(faults=faults, expect=f"expect: [{{hits: 3, {more}}}]")
+    assert f"spec.expect[0].{key}: hits are all that the faults touched; expected of: and the name" in found
+
+
+@pytest.mark.parametrize(
     "name", ["Retries", "re tries", "-a", "a_b", "x" * 64, "a[b]", "3.5"], ids=lambda name: name[:9]
 )
 def test_names_are_slugs(files: Any, name: str) -> None:
