@@ -33,13 +33,23 @@ def outcome(
     if verdict == "fail" and not judged and known.get("kind") == "scenario":
         verdict = "error"  # what ends a scenario before its checks is never the mesh
     entry = {**known, "verdict": verdict, "duration": known.get("duration") or report.duration}
-    if verdict in (judged, "pass"):
-        return entry
-    return {
-        **entry,
-        "reason": reason(report, raised),
-        "failure": report.longreprtext if report.failed else "",
-    }
+    if verdict not in (judged, "pass"):
+        entry["reason"] = reason(report, raised)
+        entry["failure"] = report.longreprtext if report.failed else ""
+    return {key: printable(value) for key, value in entry.items()}
+
+
+def printable(value: Any) -> Any:
+    r"""The same with bytes that are no text written as `\xff`: paths go out as they are, but no file takes them."""
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {printable(key): printable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(printable, value))
+    return value
 
 
 def died(report: pytest.TestReport) -> dict[str, Any]:

@@ -69,6 +69,22 @@ def test_what_finished_before_a_worker_crashed_is_kept(
     assert (run.folder / "reports" / "index.html").is_file()
 
 
+RAW = """\
+import pytest
+
+@pytest.mark.mesh({bookinfo!r})
+def test_raw(mesh):
+    assert mesh.request("productpage-v1", b"http://reviews:9080/\\xff").status is not None
+"""
+
+
+def test_a_path_that_is_no_text_is_carried_over(project: Any, bookinfo: Any) -> None:
+    project.write("test_raw.py", RAW.format(bookinfo=str(bookinfo)))
+    run = project.run("-n1")
+    assert run.code == 0, run.text
+    assert r"/\\xff" in json.dumps(run.journal["test_raw"])
+
+
 DIES = """\
 import os, pytest
 

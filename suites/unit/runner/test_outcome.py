@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meshtest.errors import CheckFailure, RuntimeFailure
-from meshtest.runner.outcome import died, outcome, reason
+from meshtest.runner.outcome import died, outcome, printable, reason
 
 KNOWN = {"id": "a::b", "verdict": "unknown", "reason": "as judged", "failure": "text"}
 
@@ -82,3 +82,12 @@ def test_an_item_whose_worker_died_is_an_error() -> None:
     entry = died(report("failed", "???", "worker 'gw0' crashed while running 'a::b'"))
     assert (entry["id"], entry["verdict"]) == ("a::b", "error")
     assert entry["reason"] == "worker 'gw0' crashed while running 'a::b'"
+
+
+def test_bytes_that_are_no_text_are_written_out() -> None:
+    path = b"/caf\xc3\xa9/\xff".decode("utf-8", "surrogateescape")
+    found = outcome(
+        {**KNOWN, "exchanges": [{"path": path, path: (1, None)}]}, "unknown", report("failed", longrepr=path)
+    )
+    assert found["exchanges"] == [{"path": "/caf\u00e9/\\xff", "/caf\u00e9/\\xff": (1, None)}]
+    assert printable(path).encode()
