@@ -61,6 +61,7 @@ def _container(spec: Fields, item: Fields) -> Container:
         args=item.words("args"),
         working_directory=item.text("workingDir"),
         user=_user(spec, item),
+        service_links=spec.value.get("enableServiceLinks") is None or spec.truth("enableServiceLinks"),
         variables=variables_of(item),
         imports=imports_of(item),
         volumes=volumes_of(spec, item),

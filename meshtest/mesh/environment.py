@@ -1,6 +1,7 @@
 """The environment that a pod's application finds: what its manifest says, as the kubelet makes it of that. Pure.
 
-envFrom ─► env, in turn: text with $(NAME) of earlier ones │ fields of the pod │ keys of ConfigMaps and Secrets
+Services of the namespace ─► envFrom ─► env, in turn: text with $(NAME) of earlier ones │ fields of the pod │
+                                        keys of ConfigMaps and Secrets
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from meshtest.mesh.held import content, contents
 from meshtest.mesh.injection import PROXY_CONTAINER
 from meshtest.mesh.quantities import quantity_of
+from meshtest.mesh.service_links import service_links
 from meshtest.mesh.variables import FIELD, RESOURCE
 
 if TYPE_CHECKING:
@@ -41,13 +43,14 @@ def environment_of(model: MeshModel, pod: Pod) -> dict[str, str]:
     for one in box.imports:
         found = contents(model, pod.namespace, one.source) or {}
         imported |= {f"{one.prefix}{key}": text.decode("utf-8", "replace") for key, text in found.items()}
+    links = service_links(model.services, pod.namespace) if box.service_links else {}
     own: dict[str, str] = {}
     for variable in box.variables:
         source = variable.source
-        value = expanded(variable.value, own) if source is None else _value(model, pod, source)
+        value = expanded(variable.value, {**links, **own}) if source is None else _value(model, pod, source)
         if value is not None:
             own[variable.name] = value
-    return {**imported, **own}
+    return {**links, **imported, **own}
 
 
 def expanded(text: str, known: Mapping[str, str]) -> str:

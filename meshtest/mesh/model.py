@@ -93,6 +93,8 @@ class Container:
     working_directory: str = ""
     user: str = ""
     """`uid`, or `uid:gid`; empty: the image's own."""
+    service_links: bool = True
+    """Whether it finds Services by variables."""
     variables: tuple[Variable, ...] = ()
     imports: tuple[Import, ...] = ()
     volumes: tuple[Volume, ...] = ()

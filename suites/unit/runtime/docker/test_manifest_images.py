@@ -83,6 +83,7 @@ def mesh(example: str) -> Iterator[Mesh]:
         ("env/LEVEL", "loud"),
         ("env/PASSWORD", "pw"),
         ("env/MEGABYTES", "128"),
+        ("env/BACK_SERVICE_PORT_HTTP", "80"),
         ("", "hello from image pw"),
         ("self", "4711 /tmp"),
         ("folder/etc/app", "LEVEL a.conf"),
