@@ -27,7 +27,7 @@ def prepare() -> None:
     """Give this mount namespace its own /run/meshtest and its own /proc."""
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     if not RUN.is_dir():
-        _rebuild(RUN.parent)
+        rebuild(RUN.parent)
         RUN.mkdir()
     else:
         _tmpfs(RUN)
@@ -46,7 +46,7 @@ def _tmpfs(target: Path) -> None:
     kernel.mount("meshtest", str(target), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
 
 
-def _rebuild(folder: Path) -> None:
+def rebuild(folder: Path) -> None:
     """Put a tmpfs over `folder` that shows what was in it: in there, new entries can be made."""
     old = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -6,7 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from meshtest.runtime.netns import files, kernel, links, netlink, nft, rules
+from meshtest.runtime.base import Command
+from meshtest.runtime.netns import disks, files, kernel, links, netlink, nft, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,8 @@ class PodPlace:
             links.forget_closed_connections_soon()
         kernel.set_hostname(self.spec.hostname)
         files.prepare_pod(self.spec)
+        if isinstance(self.spec.application, Command):
+            disks.mount(self.spec.application.disk)
 
     def _attach(self) -> None:
         with netlink.Netlink(netlink.ROUTE) as route:

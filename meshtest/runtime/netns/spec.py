@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import Unsupported
+from meshtest.mesh.disk import Disk
 from meshtest.mesh.names import file_name
 from meshtest.runtime.base import Command, Image, Interception, Role
 
@@ -116,7 +118,14 @@ def _application_to_json(application: Role | Command | Image | None) -> dict[str
         raise Unsupported(f"the netns runtime runs no images, such as {application.reference}")
     if isinstance(application, Role):
         return role_to_json(application)
-    return {"argv": list(application.argv), "env": dict(application.env)}
+    disk = {
+        "folders": list(application.disk.folders),
+        "files": [
+            [path, base64.b64encode(content).decode(), mode]
+            for path, (content, mode) in application.disk.files.items()
+        ],
+    }
+    return {"argv": list(application.argv), "env": dict(application.env), "disk": disk}
 
 
 def role_to_json(role: Role) -> dict[str, Any]:
@@ -130,4 +139,6 @@ def application_from_json(found: dict[str, Any] | None) -> Role | Command | None
         return None
     if "target" in found:
         return Role(target=found["target"], config=found["config"])
-    return Command(argv=tuple(found["argv"]), env=found["env"])
+    files = {path: (base64.b64decode(content), mode) for path, content, mode in found["disk"]["files"]}
+    disk = Disk(files=files, folders=tuple(found["disk"]["folders"]))
+    return Command(argv=tuple(found["argv"]), env=found["env"], disk=disk)

@@ -93,4 +93,4 @@ def test_a_pod_with_redirects_forgets_closed_connections_soon(bench: Any) -> Non
     """Else the kernel gives a later connection from the same port another port, and no log line is found by it."""
     sandbox = bench.start(bench.pod("a", 2, interception=Interception()))
     state = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"
-    assert sandbox.execute("default/a", ["cat", state], timeout=5.0).stdout == "1\n"
+    assert sandbox.execute("default/a", ["cat", state], timeout=5.0).stdout == "10\n"
