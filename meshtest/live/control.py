@@ -163,15 +163,15 @@ class ControlPlane:
         return details
 
     def _send(self, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
+        within = self._timeouts.start if self._starts(push) else self._timeouts.push
         self._channel.call(
             "proxies",
-            timeout=self._timeouts.push,
+            timeout=within,  # a mesh's first question waits for the control plane itself
             remove=push.anew,
             proxies=push.envoys,
             files=dict(self._disk.files),
             roots=self._disk.roots,
         )
-        within = self._timeouts.start if self._starts(push) else self._timeouts.push
         ticket = self._channel.start("update", push.update.payload, within=within, **push.update.header)
         start_pods()
         if push.update.names:

@@ -27,8 +27,10 @@ class Server:
 
     def __init__(self) -> None:
         self.within: list[float] = []
+        self.called: list[float] = []
 
-    def call(self, _op: str, **_: Any) -> Frame:
+    def call(self, _op: str, *, timeout: float, **_: Any) -> Frame:
+        self.called.append(timeout)
         return Frame(header={}, payload=b"")
 
     def start(self, _op: str, _payload: bytes, *, within: float, **_: Any) -> int:
@@ -52,3 +54,4 @@ def test_sidecars_that_start_have_the_time_of_a_start_and_others_that_of_a_push(
     control.change(model, None)
     control.change(model, None)
     assert server.within == [200.0, 7.0]
+    assert server.called == [200.0, 7.0]
