@@ -104,7 +104,7 @@ _SLICE = "addresses conditions hostname targetRef nodeName zone"
 _VOLUME = """name secret configMap downwardAPI emptyDir persistentVolumeClaim ephemeral projected.defaultMode
     projected.sources[].secret projected.sources[].configMap projected.sources[].downwardAPI"""
 _POD = """serviceAccountName serviceAccount hostNetwork hostname subdomain nodeName nodeSelector
-    enableServiceLinks securityContext.runAsUser securityContext.runAsGroup"""
+    enableServiceLinks hostAliases securityContext.runAsUser securityContext.runAsGroup"""
 
 ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
     ("", "Namespace"): (),

@@ -104,6 +104,7 @@ def pod_plan(
         interception=_interception(pod),
         readiness_ports=_readiness_ports(pod, application, image, ports),
         env=_environment(pod),
+        hosts=pod.host_aliases,
         proxy_image=pod.proxy_image,
     )
 

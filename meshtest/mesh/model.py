@@ -133,6 +133,8 @@ class Pod:
     mounts: tuple[Mount, ...] = ()
     """What its proxy finds on its disk."""
     application_mounts: tuple[Mount, ...] = ()
+    host_aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names in its /etc/hosts -> addresses."""
     proxy_image: str = ""
     """The container image whose Envoy it has; empty: the runtime's own Envoy."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshtest.mesh import names
+from meshtest.mesh.addresses import is_ipv4
 from meshtest.mesh.containers import container_ports, containers_of
 from meshtest.mesh.fields import Fields, fields_of
 from meshtest.mesh.injection import AMBIENT, Candidate, injected_labels, is_ambient, pod_kind
@@ -112,7 +113,18 @@ def _pod(manifest: Manifest, template: Fields, around: Surroundings, *, name: st
         ready=key not in around.not_ready and candidate.annotations.get(READY) != "false",
         mounts=() if kind is PodKind.PLAIN else mounts_of(template),
         application_mounts=application_mounts(template),
+        host_aliases=_host_aliases(spec),
     )
+
+
+def _host_aliases(spec: Fields) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for alias in spec.items("hostAliases"):
+        address = alias.text("ip")
+        if not is_ipv4(address):
+            raise alias.error("ip", f"{address!r} is no IPv4 address", expected="an address such as 10.1.2.3")
+        found |= dict.fromkeys(alias.words("hostnames"), address)
+    return found
 
 
 def _candidate(manifest: Manifest, template: Fields, around: Surroundings) -> Candidate:

@@ -168,6 +168,16 @@ def test_replicas_are_spread_over_nodes_unless_placed(build: Build, workload: Wo
     assert {pod.node for pod in build(text, placement={"default/web": "b"}).pods} == {"b"}
 
 
+def test_aliases_of_hosts(build: Build, workload: Workload) -> None:
+    aliases = (
+        "hostAliases: [{ip: 10.1.2.3, hostnames: [db, db.example]}, {ip: 10.1.2.4, hostnames: [cache]}],"
+    )
+    (pod,) = build(workload("web", pod=aliases)).pods
+    assert pod.host_aliases == {"db": "10.1.2.3", "db.example": "10.1.2.3", "cache": "10.1.2.4"}
+    with pytest.raises(ManifestError, match=r"hostAliases\[0\]\.ip: '10' is no IPv4 address"):
+        build(workload("web", pod="hostAliases: [{ip: '10', hostnames: [db]}],"))
+
+
 def test_containers_are_known_as_far_as_they_can_be_run(build: Build) -> None:
     text = """
 apiVersion: v1

@@ -39,6 +39,7 @@ spec:
     metadata: {labels: {app: back}}
     spec:
       securityContext: {runAsUser: 4711}
+      hostAliases: [{ip: 10.244.9.9, hostnames: [db.example]}]
       containers:
       - name: back
         image: meshtest-example:1
@@ -94,6 +95,11 @@ def mesh(example: str) -> Iterator[Mesh]:
 )
 def test_what_the_application_finds(mesh: Mesh, asked: str, said: str) -> None:
     assert mesh.request("front", f"http://back/{asked}").body.decode() == said
+
+
+def test_aliases_of_hosts(mesh: Mesh) -> None:
+    done = mesh.execute("back", ["python3", "-c", "import socket; print(socket.gethostbyname('db.example'))"])
+    assert done.stdout == "10.244.9.9\n"
 
 
 def test_limits_are_the_manifests(mesh: Mesh, daemon: Daemon) -> None:
