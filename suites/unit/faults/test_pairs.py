@@ -12,7 +12,7 @@ from meshtest.scenario.fault_workload import PARTS, ProcessFault
 
 SUITES = Path(__file__).parents[2]
 ELSEWHERE = {"limits", "packetDelay"}
-"""Not every runtime and kernel can do these, and a scenario with them is refused where they cannot."""
+"""Refused where runtime or kernel cannot do them; the pair of limits is resilience/test_limits.py."""
 PROCESSES = ("kill", "stop", "pause", "restart")
 KINDS = sorted(FAMILIES.keys() - {*PROCESSES, *ELSEWHERE}) + [
     f"{kind} {part}" for kind in PROCESSES for part in PARTS
