@@ -5,9 +5,10 @@ python ci/bench/large.py [workloads]      (default: 100; three policies each)
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
+
+from bench import show
 
 WORKLOAD = """\
 ---
@@ -69,12 +70,6 @@ spec:
 """
 
 
-def timed(what: str, work: list[float]) -> None:
-    """One line: median, minimum and maximum."""
-    low, middle, high = (found * 1000 for found in (min(work), statistics.median(work), max(work)))
-    print(f"{what:58} median {middle:9.1f} ms   min {low:9.1f}   max {high:9.1f}   n={len(work)}", flush=True)
-
-
 def main(workloads: int) -> None:
     """Start it, give it its policies, and change one of each kind."""
     from meshtest import Mesh
@@ -91,14 +86,14 @@ def main(workloads: int) -> None:
             began = time.perf_counter()
             mesh.apply(every)
             times.append(time.perf_counter() - began)
-        timed(f"{len(policies)} policies, from text to ACK everywhere", times)
+        show(f"{len(policies)} policies, from text to ACK everywhere", times)
         for name, text in (("VirtualService", ROUTE), ("AuthorizationPolicy", DENIAL)):
             times = []
             for change in range(1, 16):
                 began = time.perf_counter()
                 mesh.apply(text.format(n=7, change=change))
                 times.append(time.perf_counter() - began)
-            timed(f"one {name} changed", times[5:])
+            show(f"one {name} changed", times[5:])
             answer = mesh.request("shop/app-1", f"http://app-7/{'secret' if text is DENIAL else 'x'}15")
             assert answer.status == (403 if text is DENIAL else 200), answer
 

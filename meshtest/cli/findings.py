@@ -91,10 +91,9 @@ def tidy(findings: Iterable[Finding]) -> list[Finding]:
     told: dict[tuple[object, ...], Finding] = {}
     for one in findings:
         words = one.message.removeprefix("Schema validation warning: ").casefold().rstrip(".")
-        place = (
-            f"{one.path}: " if one.path else ""
-        )  # of an error of several objects, it is part of the message
-        told.setdefault((one.file, one.line, one.object, f"{place.casefold()}{words}"), one)
+        # An error of several objects has the key path in its message.
+        said = f"{one.path}: {words}".casefold() if one.path else words
+        told.setdefault((one.file, one.line, one.object, said), one)
     order = {"error": 0, "warning": 1}
     return sorted(told.values(), key=lambda one: (one.file, one.line, order.get(one.level, 2)))
 

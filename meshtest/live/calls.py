@@ -124,11 +124,6 @@ class Calls(MeshState):
         ).header
         return {"certificate": issued["cert"], "key": issued["key"]}
 
-    @property
-    def jwks(self) -> str:
-        """The JSON Web Key Set that verifies the mesh's tokens, as RequestAuthentication's `jwks` takes it."""
-        return self.keys.jwks
-
     def token(self, **fields: Any) -> str:
         """A JSON web token, signed with the mesh's key.
 

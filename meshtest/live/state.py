@@ -88,7 +88,7 @@ class MeshState:
         self._started_with = by_identity(manifests)
         self._base = self._started_with
         self._applied: Objects = {}
-        self._applications = replace(options.applications, key_set=self._key_set)
+        self._applications = replace(options.applications, key_set=lambda: self.jwks)
         self._mesh_config = mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
         self._has_outside = False
@@ -109,7 +109,9 @@ class MeshState:
 
         return KeySet()
 
-    def _key_set(self) -> str:
+    @property
+    def jwks(self) -> str:
+        """The JSON Web Key Set that verifies the mesh's tokens, as RequestAuthentication's `jwks` takes it."""
         return self.keys.jwks
 
     @property

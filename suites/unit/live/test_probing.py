@@ -12,17 +12,15 @@ from meshtest.live.mesh import Mesh
 from meshtest.live.readiness import Readiness
 from meshtest.runtime.netns.runtime import NetnsRuntime
 from meshtest.waiting import wait_until
+from suites.unit.two import FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MANIFEST = """
-apiVersion: v1
-kind: Service
-metadata: {name: back}
-spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
----
+MANIFEST = (
+    SERVICE
+    + """
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: back}
@@ -33,16 +31,9 @@ spec:
     spec:
       containers:
       - {name: back, image: back, ports: [{containerPort: 8080}], readinessProbe: {PROBE, periodSeconds: 1}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: front}
-spec:
-  selector: {matchLabels: {app: front}}
-  template:
-    metadata: {labels: {app: front}}
-    spec: {containers: [{name: front, image: front, ports: [{containerPort: 8080}]}]}
 """
+    + FRONT
+)
 HTTP = """
 import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -16,18 +16,16 @@ from meshtest.errors import EngineError, RuntimeFailure, Unsupported
 from meshtest.live.mesh import Mesh
 from meshtest.runtime.docker import image
 from meshtest.runtime.docker.runtime import DockerRuntime
+from suites.unit.two import FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshtest.runtime.docker.client import Daemon
 
-TWO = """
-apiVersion: v1
-kind: Service
-metadata: {name: back}
-spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
----
+TWO = (
+    SERVICE
+    + """
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: back}
@@ -36,16 +34,9 @@ spec:
   template:
     metadata: {labels: {app: back}}
     spec: {containers: [{name: back, image: "meshtest-example:1", ports: [{containerPort: 8080}]}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: front}
-spec:
-  selector: {matchLabels: {app: front}}
-  template:
-    metadata: {labels: {app: front}}
-    spec: {containers: [{name: front, image: "meshtest-example:1", ports: [{containerPort: 8080}]}]}
 """
+    + FRONT
+)
 
 APP = """
 import http.server, os, pathlib

@@ -8,18 +8,16 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.live.mesh import Mesh
+from suites.unit.two import FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshtest.runtime.docker.client import Daemon
 
-MANIFEST = """
-apiVersion: v1
-kind: Service
-metadata: {name: back}
-spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
----
+MANIFEST = (
+    SERVICE
+    + """
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
@@ -59,16 +57,9 @@ spec:
       - {name: settings, configMap: {name: settings}}
       - {name: keys, secret: {secretName: keys, defaultMode: 0444}}
       - {name: scratch, emptyDir: {}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: front}
-spec:
-  selector: {matchLabels: {app: front}}
-  template:
-    metadata: {labels: {app: front}}
-    spec: {containers: [{name: front, image: front, ports: [{containerPort: 8080}]}]}
 """
+    + FRONT
+)
 
 
 @pytest.fixture(scope="module")

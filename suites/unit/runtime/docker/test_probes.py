@@ -12,16 +12,14 @@ from meshtest.live.mesh import Mesh
 from meshtest.live.readiness import Readiness
 from meshtest.scenario.images import ImageSpec
 from meshtest.waiting import wait_until
+from suites.unit.two import FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MANIFEST = """
-apiVersion: v1
-kind: Service
-metadata: {name: back}
-spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
----
+MANIFEST = (
+    SERVICE
+    + """
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: back}
@@ -37,16 +35,9 @@ spec:
         ports: [{containerPort: 8080, name: web}]
         env: [{name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
         readinessProbe: {PROBE, periodSeconds: 1, failureThreshold: 2}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: front}
-spec:
-  selector: {matchLabels: {app: front}}
-  template:
-    metadata: {labels: {app: front}}
-    spec: {containers: [{name: front, image: front, ports: [{containerPort: 8080}]}]}
 """
+    + FRONT
+)
 FILE = MANIFEST.replace("PROBE", "exec: {command: [test, '!', -e, /tmp/ill]}")
 ALL = {"back-0", "back-1"}
 
