@@ -16,7 +16,7 @@ from meshtest.errors import EngineError, RuntimeFailure, Unsupported
 from meshtest.live.mesh import Mesh
 from meshtest.runtime.docker import image
 from meshtest.runtime.docker.runtime import DockerRuntime
-from suites.unit.two import FRONT, SERVICE
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 TWO = (
     SERVICE
-    + """
+    + f"""
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: back}
+metadata: {{name: back}}
 spec:
-  selector: {matchLabels: {app: back}}
+  selector: {{matchLabels: {{app: back}}}}
   template:
-    metadata: {labels: {app: back}}
-    spec: {containers: [{name: back, image: "meshtest-example:1", ports: [{containerPort: 8080}]}]}
+    metadata: {{labels: {{app: back}}}}
+    spec: {{containers: [{{name: back, image: "{EXAMPLE_IMAGE}", ports: [{{containerPort: 8080}}]}}]}}
 """
     + FRONT
 )
@@ -104,9 +104,9 @@ def example(daemon: Daemon) -> Iterator[str]:
             entry.size, entry.mode = len(text), 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     context.seek(0)
-    daemon.build(context, "meshtest-example:1", {})
-    yield "meshtest-example:1"
-    daemon.remove_image("meshtest-example:1")
+    daemon.build(context, EXAMPLE_IMAGE, {})
+    yield EXAMPLE_IMAGE
+    daemon.remove_image(EXAMPLE_IMAGE)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.live.mesh import Mesh
-from suites.unit.two import FRONT, SERVICE
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ spec:
       hostAliases: [{ip: 10.244.9.9, hostnames: [db.example]}]
       containers:
       - name: back
-        image: meshtest-example:1
+        image: IMAGE
         args: ["$(PASSWORD)"]
         workingDir: /tmp
         ports: [{containerPort: 8080}]
@@ -57,7 +57,7 @@ spec:
       - {name: settings, configMap: {name: settings}}
       - {name: keys, secret: {secretName: keys, defaultMode: 0444}}
       - {name: scratch, emptyDir: {}}
-"""
+""".replace("IMAGE", EXAMPLE_IMAGE)
     + FRONT
 )
 

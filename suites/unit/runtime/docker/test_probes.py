@@ -12,7 +12,7 @@ from meshtest.live.mesh import Mesh
 from meshtest.live.readiness import Readiness
 from meshtest.scenario.images import ImageSpec
 from meshtest.waiting import wait_until
-from suites.unit.two import FRONT, SERVICE
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,11 @@ spec:
     spec:
       containers:
       - name: back
-        image: meshtest-example:1
+        image: IMAGE
         ports: [{containerPort: 8080, name: web}]
         env: [{name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
         readinessProbe: {PROBE, periodSeconds: 1, failureThreshold: 2}
-"""
+""".replace("IMAGE", EXAMPLE_IMAGE)
     + FRONT
 )
 FILE = MANIFEST.replace("PROBE", "exec: {command: [test, '!', -e, /tmp/ill]}")
