@@ -14,8 +14,6 @@ from meshtest.runtime.netns import files, kernel
 if TYPE_CHECKING:
     from meshtest.mesh.disk import Disk
 
-_ROOT = Path("/")
-
 
 def mount(disk: Disk) -> None:
     """Put it there; raises OSError where nothing can be mounted."""
@@ -43,11 +41,10 @@ def _make_room(folder: Path) -> None:
 def _rebuild_above(folder: Path) -> None:
     """Have new entries of the nearest folder that is there stand on a tmpfs."""
     there = next(each for each in (folder, *folder.parents) if each.is_dir())
-    if there == _ROOT:
-        raise FileNotFoundError(
-            f"nothing can be mounted at {folder}: this machine has no folder above it, and none is made on its disk"
-        )
-    files.rebuild(there)
+    if there == files.ROOT:
+        files.rebuild_root()
+    else:
+        files.rebuild(there)
 
 
 def _is_below(path: Path, folders: tuple[str, ...]) -> bool:

@@ -14,6 +14,7 @@ from meshtest.runtime.netns.links import RESOLVER
 if TYPE_CHECKING:
     from meshtest.runtime.netns.spec import PodSpec
 
+ROOT = Path("/")
 RUN = Path("/run/meshtest")
 NAMESPACES = RUN / "netns"
 XDS_SOCKET = RUN / "xds.sock"
@@ -57,6 +58,26 @@ def rebuild(folder: Path) -> None:
                 _show(source, folder / source.name)
     finally:
         os.close(old)
+
+
+def rebuild_root() -> None:
+    """The same for the root of this mount namespace, which whoever enters it later has as root, too.
+
+    A mount over the root is not seen by who is there already, but by entering the namespace once more.
+    """
+    namespace = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    old = os.open(ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _tmpfs(ROOT)
+        kernel.setns(namespace, kernel.CLONE_NEWNS)
+        os.fchdir(old)
+        for source in Path().iterdir():
+            with contextlib.suppress(OSError):
+                _show(source, ROOT / source.name)
+    finally:
+        os.chdir(ROOT)
+        os.close(old)
+        os.close(namespace)
 
 
 def _show(source: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from meshtest.errors import RuntimeFailure
 from meshtest.mesh.disk import Disk
 from meshtest.runtime.base import Command
 
@@ -58,7 +57,17 @@ def test_a_single_file_stands_beside_the_others(bench: Any, tmp_path: Path, name
     assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "there"]
 
 
+def test_a_folder_below_the_root_that_the_machine_has_not(bench: Any) -> None:
+    files = {"/meshtest-nowhere/app/a": (b"one", 0o644), "/meshtest-file": (b"two", 0o644)}
+    sandbox = start(bench, Disk(folders=("/meshtest-nowhere/app",), files=files))
+    assert said(sandbox, "cat", *files, "/etc/hostname") == "onetwoa\n"
+    there = {each.name for each in Path("/").iterdir()}
+    seen = set(said(sandbox, "ls", "-A", "/").split())
+    assert seen - there == {"meshtest-nowhere", "meshtest-file"}
+    assert not there - seen
+    assert said(sandbox, "sh", "-c", "echo x > /dev/null; ls /proc/self/fd") != ""
+
+
 def test_nothing_is_made_in_the_machines_root(bench: Any) -> None:
-    with pytest.raises(RuntimeFailure, match="nothing can be mounted at /meshtest-nowhere/app"):
-        start(bench, Disk(folders=("/meshtest-nowhere/app",)))
+    start(bench, Disk(folders=("/meshtest-nowhere/app",)))
     assert not Path("/meshtest-nowhere").exists()
