@@ -11,7 +11,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
+
+    from meshtest.envoy.sds import Secrets
 
 T = TypeVar("T")
 
@@ -19,10 +21,11 @@ T = TypeVar("T")
 class Away:
     """Which proxies nobody waits for."""
 
-    def __init__(self, cannot_follow: Callable[[str], bool]) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         self._nodes: frozenset[str] = frozenset()
         self._waiting: dict[str, set[asyncio.Future[Any]]] = {}
-        self._cannot_follow = cannot_follow
+        self._cannot_follow = secrets.keeps_from_starting
+        secrets.on_end = self._look_again
 
     def __contains__(self, node: str) -> bool:
         """Whether a push does not wait for it: stopped, or unable to start for want of a certificate."""
@@ -39,6 +42,13 @@ class Away:
             for doing in self._waiting.get(node, ()):
                 doing.cancel()
         return before - self._nodes
+
+    def _look_again(self) -> None:
+        """Let go of whoever can no longer follow: one that was waited for has ended, its successor cannot start."""
+        for node, works in self._waiting.items():
+            if works and self._cannot_follow(node):
+                for doing in works:
+                    doing.cancel()
 
     async def unless(self, node: str, work: Coroutine[None, None, T]) -> T | None:
         """What the work returns; None as soon as the proxy is away, wherever the work is then."""

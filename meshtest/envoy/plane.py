@@ -43,7 +43,7 @@ class ControlPlane(FaultOperations):
         self._resolver = resolver
         self.proxies = Proxies()
         self.secrets = sds.Secrets()
-        self._away = Away(self.secrets.keeps_from_starting)
+        self._away = Away(self.secrets)
         self._starved, self._poisoned = set(), set()
         self._swaps = Swaps(directory)
         self._authorities = Authorities(seed)

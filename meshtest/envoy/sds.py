@@ -20,7 +20,7 @@ from meshtest.envoy.secret_files import PREFIXES, Disk
 from meshtest.envoy.signals import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 IDENTITY = "default"
 ROOT = "ROOTCA"
@@ -53,6 +53,8 @@ class Secrets:
     """Nodes that get no answer."""
     unanswered: dict[str, int] = field(default_factory=dict)
     """How many answers each of these did not get."""
+    on_end: Callable[[], None] = lambda: None
+    """Called when an Envoy watches a secret no more."""
     _watches: list[_Watch] = field(default_factory=list)
     _read: dict[tuple[str, str], Resource] = field(default_factory=dict)
     """What was read from files."""
@@ -177,6 +179,7 @@ class Secrets:
             reading.cancel()
             self._watches = [each for each in self._watches if each is not watch]
             self.signal.notify()
+            self.on_end()
 
     async def _responses(
         self, watch: _Watch, reading: asyncio.Task[None]

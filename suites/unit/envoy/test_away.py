@@ -85,6 +85,18 @@ def test_a_new_sidecar_without_certificate_holds_up_no_push(pair: Pair) -> None:
     assert pair.get()[0] == 200
 
 
+def test_nobody_waits_for_one_whose_successor_gets_no_certificate(mesh: Pair) -> None:
+    """The control plane learns of its end while it waits for it already."""
+    mesh.bench.channel.call("withhold", timeout=5, on=True, proxies=[mesh.callee.node_id])
+    mesh.bench.signal(mesh.callee, signal.SIGSTOP)
+    ticket = mesh.bench.channel.start("ready", only=[mesh.callee.node_id])
+    mesh.bench.stop(mesh.callee)
+    mesh.bench.start(mesh.callee)
+    mesh.bench.channel.result(ticket, timeout=15)
+    mesh.bench.channel.call("withhold", timeout=20, on=False, proxies=[mesh.callee.node_id])
+    assert mesh.get()[0] == 200
+
+
 def test_a_replica_to_come_gets_no_certificate_where_its_workload_gets_none(pair: Pair) -> None:
     pair.bench.tell(pair.caller)
     pair.bench.channel.call("withhold", timeout=5, on=True, proxies=[], workloads=[pair.callee.workload_key])
