@@ -9,7 +9,7 @@ from meshtest.cli.terminal import count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from meshtest.live.faulting import Active
+    from meshtest.live.active import Active
     from meshtest.mesh.model import MeshModel
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
@@ -66,7 +66,7 @@ def which(scenario: Scenario, model: MeshModel, seed: int | None) -> dict[str, l
 
 def _active(scenario: Scenario, model: MeshModel) -> Iterator[Active]:
     from meshtest.faults.http import Marked  # noqa: PLC0415 - pytest imports this module early
-    from meshtest.live.faulting import Active  # noqa: PLC0415 - as above
+    from meshtest.live.active import Active  # noqa: PLC0415 - as above
     from meshtest.live.timing import Clock  # noqa: PLC0415 - as above
 
     for fault in scenario.faults:

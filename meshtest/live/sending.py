@@ -19,7 +19,8 @@ from meshtest.traffic.samples import plan_faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from meshtest.live.faulting import Active, ActiveFaults
+    from meshtest.live.active import Active
+    from meshtest.live.faulting import ActiveFaults
     from meshtest.mesh.model import Backend, Pod
     from meshtest.traffic.history import AccessLog
     from meshtest.traffic.model import Exchange

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -156,6 +157,40 @@ def test_what_was_sent_while_a_fault_came_in_counts_though_the_traffic_ended_bef
         came.set()
     (window,) = active.windows
     assert window.hits == 1
+
+
+class Losing:
+    """A sandbox that takes its time to say how many packets it lost, and is told meanwhile to lose no more."""
+
+    def __init__(self) -> None:
+        self.meanwhile: threading.Thread | None = None
+        self.packets = 0
+
+    def lose(self, name: str, lost: object) -> None:
+        del name, lost
+        self.packets = 53
+
+    def lost(self, name: str) -> int:
+        del name
+        other, self.meanwhile = self.meanwhile, None
+        if other is not None:
+            other.start()
+            other.join(0.2)
+        return self.packets
+
+    def restore(self, name: str) -> int:
+        del name
+        packets, self.packets = self.packets, 0
+        return packets
+
+
+def test_a_fault_that_ends_while_it_is_counted_keeps_its_hits(ground: Ground) -> None:
+    active, sandbox = ActiveFaults(), Losing()
+    spec = faults.loss(to="ratings", percentage=20)
+    with active.hold([spec], replace(ground, sandbox=cast("Any", sandbox))) as (fault,):
+        sandbox.meanwhile = threading.Thread(target=active._recover, args=(fault,))
+        active.count([exchange(time.time())])
+    assert [window.hits for window in active.windows] == [53]
 
 
 def test_until_needs_a_rate(ground: Ground, processes: Processes) -> None:
