@@ -23,8 +23,10 @@ spec:
   hosts: [ratings]
   http: [{timeout: 200ms, retries: {attempts: 0}, route: [{destination: {host: ratings}}]}]
 """
-LONG = 1.0
+LONG = 1.5
 """Seconds; far above the timeout, far below what starved requests take."""
+AT_ONCE = 400
+"""So many keep a hundredth of a core busy for seconds, however little each of them needs."""
 
 
 def starved(mesh: Mesh) -> tuple[Exchange, ...]:
@@ -34,7 +36,7 @@ def starved(mesh: Mesh) -> tuple[Exchange, ...]:
             pass
         pytest.skip(f"the {mesh.runtime} runtime has no limits, and says so")
     with mesh.inject(faults.limits(to="ratings", cpu="10m")):
-        sent = mesh.send("reviews-v2", URL, rate=60, duration=2, timeout=20).exchanges
+        sent = mesh.send("reviews-v2", URL, requests=AT_ONCE, concurrency=AT_ONCE, timeout=60).exchanges
     assert (mesh.fault_windows[-1].hits or 0) > 0
     return sent
 
