@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from meshtest.errors import ScenarioError
+from meshtest.errors import ScenarioError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+E = TypeVar("E", bound=Enum)
 
 HeadersLike = Mapping[str, "str | Sequence[str]"] | Iterable[tuple[str, "str | Sequence[str]"]]
 
@@ -72,3 +75,18 @@ def port_number(value: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
         raise ScenarioError(f"{value!r} is no port", key="port", expected="1 to 65535")
     return value
+
+
+def member(kind: type[E], value: E | str, key: str) -> E:
+    """One of an enumeration, or the word for it."""
+    if isinstance(value, kind):
+        return value
+    words = [each.value for each in kind]
+    if value not in words:
+        raise ScenarioError(
+            f"unknown {key} {value!r}",
+            key=key,
+            expected=f"one of {', '.join(words)}",
+            nearest=nearest(str(value), words),
+        )
+    return kind(value)

@@ -16,6 +16,7 @@ from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.applications import Applications, image_specs
+from meshtest.live.arguments import member
 from meshtest.live.assembly import Surroundings, network_plan, sandbox_plan
 from meshtest.live.calls import Calls
 from meshtest.live.changing import Changes
@@ -29,6 +30,7 @@ from meshtest.live.requests import find_caller
 from meshtest.live.sending import Sender
 from meshtest.live.state import MeshOptions
 from meshtest.mesh.manifests import load_in_turn
+from meshtest.runtime.base import Action, Part
 from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
 from meshtest.traffic.model import History
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.faulting import ActiveFaults
     from meshtest.mesh.model import Manifest, MeshModel
-    from meshtest.runtime.base import Action, Completed, Part, Sandbox
+    from meshtest.runtime.base import Completed, Sandbox
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
@@ -221,17 +223,18 @@ class Mesh(Policies, Calls):
 
     # -- processes -------------------------------------------------------------------------------------------
 
-    def signal(self, pod: str, part: Part, action: Action) -> None:
-        """Kill, stop, pause, resume or start again one half of a pod."""
-        signal(self._sandbox, self._control, find_caller(self._model, pod), part, action)
+    def signal(self, pod: str, part: Part | str, action: Action | str) -> None:
+        """`kill`, `stop`, `pause`, `resume` or `start` again the `application` or the `sidecar` of a pod."""
+        which, what = member(Part, part, "part"), member(Action, action, "action")
+        signal(self._sandbox, self._control, find_caller(self._model, pod), which, what)
 
     def execute(self, pod: str, argv: Sequence[str], *, timeout: float = 60.0) -> Completed:
         """Run a program of this machine inside a pod's namespaces to its end; seconds."""
         return self._sandbox.execute(self._caller(pod).key, argv, timeout=timeout)
 
-    def logs(self, pod: str, part: Part) -> str:
-        """The last lines that the application or the sidecar of a pod wrote."""
-        return self._sandbox.logs(find_caller(self._model, pod).key, part)
+    def logs(self, pod: str, part: Part | str = Part.APPLICATION) -> str:
+        """The last lines that the `application` or the `sidecar` of a pod wrote."""
+        return self._sandbox.logs(find_caller(self._model, pod).key, member(Part, part, "part"))
 
     def admin(self, pod: str, path: str) -> str:
         """What the Envoy of a pod answers on its admin interface."""

@@ -9,6 +9,7 @@ The halves of `Mesh` work on it.
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import threading
 from collections import deque
@@ -152,9 +153,7 @@ def by_identity(manifests: Iterable[Manifest]) -> Objects:
 
 
 def mesh_config_text(config: Mapping[str, Any] | str | None) -> str | None:
-    """MeshConfig as YAML."""
-    if config is None or isinstance(config, str):
-        return config
-    import yaml  # noqa: PLC0415 - loaded with the manifests anyway
-
-    return str(yaml.safe_dump(dict(config)))
+    """MeshConfig as YAML; a mapping as JSON, whose words are quoted: Go reads a bare `y` as true."""
+    return (
+        config if config is None or isinstance(config, str) else json.dumps(dict(config), ensure_ascii=False)
+    )
