@@ -52,10 +52,15 @@ _NEEDED = (
 _YOUNG = 3600.0
 """Seconds."""
 _PACKAGE = Path(__file__).parents[2]
+_COMPILE_PYTHON = (
+    "import compileall, os; compileall.compile_dir(os.path.dirname(os.__file__), quiet=2, workers=0)"
+)
+"""Neither base has its standard library compiled, and nothing can be written there later: every start would do it."""
 _SITE_FILE = f"""
 FROM {{base}}
 COPY site {SITE}
 RUN ["{PYTHON}", "-m", "compileall", "-q", "-j", "0", "{SITE}"]
+RUN ["{PYTHON}", "-c", "{_COMPILE_PYTHON}"]
 """
 _CODE_FILE = f"""
 FROM {{site}}

@@ -43,6 +43,14 @@ def test_programs_run_inside_the_pod(two: Mesh) -> None:
     assert (done.returncode, done.stdout) == (0, "front-0\n")
 
 
+def test_nothing_is_compiled_when_a_process_starts(two: Mesh) -> None:
+    """Nothing compiled can be kept there, so each would do it again; the base has its standard library as source."""
+    done = two.execute("front", ["python3", "-v", "-c", "import meshtest.standin.service"], timeout=20)
+    assert done.returncode == 0
+    assert "meshtest/standin/service.py" in done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("# code object from /")] == []
+
+
 @pytest.mark.parametrize("part", list(Part), ids=[part.value for part in Part])
 def test_a_half_that_was_killed_starts_again(two: Mesh, part: Part) -> None:
     two.signal("back", part, Action.KILL)
