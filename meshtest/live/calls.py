@@ -14,7 +14,7 @@ from meshtest.live.sending import Around, Pace
 from meshtest.live.state import MeshState
 from meshtest.mesh.outside import OUTSIDE
 from meshtest.mesh.standins import COLLECTOR, plays
-from meshtest.runtime.base import Part, PodPlan
+from meshtest.runtime.base import Part
 from meshtest.traffic.model import History, Request
 from meshtest.waiting import settled
 
@@ -86,13 +86,9 @@ class Calls(MeshState):
         return Around(pods=self.pods_met, services=self._model.cluster_ips, steady=steady)
 
     def _caller(self, name: str) -> Pod:
-        """Who is meant; a place outside the mesh is made when it is first asked for."""
+        """Who is meant."""
         pod = find_caller(self._model, name)
-        if pod.key == OUTSIDE and not self._has_outside:
-            plan = PodPlan(pod=pod, application=None, bootstrap=None, interception=None)
-            self._sandbox.add_pods([plan], self.options.timeouts.start)
-            self._has_outside = True
-        return pod
+        return self._outside() if pod.key == OUTSIDE else pod
 
     def explain(self, caller: str, url: str, **fields: Any) -> Explanation:
         """What the sidecars would do with a request, read from their configuration; nothing is sent.

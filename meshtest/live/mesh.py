@@ -130,10 +130,11 @@ class Mesh(Policies, Calls):
         pushed = self._control.change(
             self._model, self._mesh_config, lambda: sandbox.ready(self.options.timeouts.start)
         )
-        self.notices = pushed.notices
         self._sender = Sender(sandbox.driver, self._log, self.options.timeouts, self.seed)
         self._stack.callback(self._readiness.close)
         self._await_ready(self._probe(self._model))
+        pushed = self._with_key_sets(pushed)
+        self.notices = pushed.notices
         self.timings = {"start": time.monotonic() - began, "engine": pushed.engine, "push": pushed.push}
 
     def _own_engine(self) -> Engine:

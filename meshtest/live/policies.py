@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ConfigurationRejected, ScenarioError
 from meshtest.live.assembly import network_plan, pod_plan
+from meshtest.live.key_sets import CODE, authorities_of
 from meshtest.live.notices import Notice, analysis
 from meshtest.live.probing import probed
 from meshtest.live.state import MeshState, by_identity, mesh_config_text
@@ -109,9 +110,32 @@ class Policies(MeshState):
             pushed = self._go_to(applied, mesh_config, base)
             wanted = probed(self._model, self._applications).items()
             fresh = [key for key, (pod, *_) in wanted if before.get(key) != pod]
-        if not self._control.outage:
-            self._await_ready(fresh)
-        return pushed
+        if self._control.outage:
+            return pushed
+        self._await_ready(fresh)
+        return self._with_key_sets(pushed)
+
+    def _with_key_sets(self, pushed: Pushed) -> Pushed:
+        """Have the keys that istiod fetches live, too: servers are there now, so another push brings them."""
+        sources = self._key_sets.wanted(self._model)
+        if not sources:
+            return pushed
+        place, known = self._outside(), set(self._key_sets.missed)
+        authorities = authorities_of(self._model, self.options.applications.external.public_root)
+        again = pushed
+        if self._key_sets.fetch(sources, lambda request: self._sender.quietly(place, request), authorities):
+            with self._changing:
+                again = self._control.change(self._key_sets.filled(self._model), self._mesh_config)
+        news = known != set(self._key_sets.missed) or any(each.code == CODE for each in pushed.notices)
+        return replace(
+            pushed,
+            engine=pushed.engine + (again.engine if again is not pushed else 0),
+            push=pushed.push + (again.push if again is not pushed else 0),
+            notices=(
+                *(each for each in pushed.notices if each.code != CODE),
+                *(self._key_sets.notices(self._model) if news else ()),
+            ),
+        )
 
     def _look_who_is_ready(self) -> None:
         """Have the sidecars know which pods are ready."""
@@ -144,7 +168,7 @@ class Policies(MeshState):
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
         try:
-            pushed = self._control.change(model, mesh_config, start_pods)
+            pushed = self._control.change(self._key_sets.filled(model), mesh_config, start_pods)
         except ConfigurationRejected:
             self._sandbox.remove_pods([pod.key for pod in fresh if pod.key not in before])
             self._tell_network(old)

@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ScenarioError, nearest
 from meshtest.live.applications import Applications
 from meshtest.live.faulting import ActiveFaults
+from meshtest.live.key_sets import MODE, KeySets
 from meshtest.mesh.addresses import POD_NETWORK
 from meshtest.mesh.manifests import identity
+from meshtest.mesh.outside import outside_pod
+from meshtest.runtime.base import PodPlan
 from meshtest.traffic.history import AccessLog
 from meshtest.waiting import Timeouts
 
@@ -90,6 +93,7 @@ class MeshState:
         self._base = self._started_with
         self._applied: Objects = {}
         self._applications = replace(options.applications, key_set=lambda: self.jwks)
+        self._key_sets = KeySets(mode=options.engine_env.get(MODE, ""))
         self._mesh_config = mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
         self._has_outside = False
@@ -134,6 +138,15 @@ class MeshState:
     def model(self) -> MeshModel:
         """Everything the manifests say, as values."""
         return self._model
+
+    def _outside(self) -> Pod:
+        """A place outside the mesh, made when it is first needed."""
+        pod = outside_pod()
+        if not self._has_outside:
+            plan = PodPlan(pod=pod, application=None, bootstrap=None, interception=None)
+            self._sandbox.add_pods([plan], self.options.timeouts.start)
+            self._has_outside = True
+        return pod
 
     def external(self, host: str) -> Credentials:
         """What a host outside lets others have: its `ca`, and a `client_certificate` with its `client_key`, as PEM."""

@@ -14,6 +14,7 @@ from meshtest.errors import ScenarioError
 from meshtest.mesh import addresses
 from meshtest.mesh.model import ContainerPort, Pod, PodKind
 from meshtest.mesh.outside import ADDRESS, OUTSIDE
+from meshtest.mesh.standins import STANDIN, WORKLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -72,6 +73,8 @@ class ExternalHost:
     """What every proxy finds on its disk: path -> `ca`, `clientCertificate` or `clientKey`."""
     secrets: tuple[str, ...] = ()
     """`namespace/name` of Secrets that hold all three."""
+    plays: str = WORKLOAD
+    """What the stand-in there plays, as the annotation of a pod says it."""
     workload_group: str = ""
     """`namespace/name` of the WorkloadGroup whose machine it is, with a sidecar of its own."""
     workload_entry: str = ""
@@ -119,6 +122,7 @@ def _pod(key: str, name: str, host: ExternalHost, address: str) -> Pod:
         ip=address,
         kind=PodKind.PLAIN,
         labels={},
+        annotations={} if host.plays == WORKLOAD else {STANDIN: host.plays},
         ports=tuple(ContainerPort(number=port.number, name=port.protocol.lower()) for port in host.ports),
         hostname=key.partition(".")[0].replace("*", "any"),
     )

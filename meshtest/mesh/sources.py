@@ -30,6 +30,10 @@ class Text:
         return Location(file=self.name, line=1)
 
 
+_SHOWN = 100
+"""Characters of what is no name that a message shows."""
+
+
 def read(sources: Iterable[str | Path], *, base: Path | None = None) -> Iterator[Text]:
     """Every text that the sources name, in their order; a file that several of them name comes once."""
     seen: set[Path] = set()
@@ -58,7 +62,7 @@ def _lines(source: str) -> list[str]:
 
 def is_text(source: str) -> bool:
     """Whether a source is YAML itself rather than the name of a file."""
-    return "\n" in source and ":" in source
+    return ":" in source and ("\n" in source or source.lstrip().startswith("{"))
 
 
 def shown(path: Path) -> str:
@@ -80,10 +84,13 @@ def _without_parents(path: Path) -> list[str]:
 
 def _files(source: str, base: Path | None) -> list[Path]:
     path = base / source if base else Path(source)
-    if path.is_dir():
-        return _folder(path)
-    if path.exists():
-        return [path]
+    try:
+        if path.is_dir():
+            return _folder(path)
+        if path.exists():
+            return [path]
+    except OSError as exc:  # too long for a name
+        raise ManifestError(f"no such file or folder: {source[:_SHOWN]}...: {exc.strerror}") from exc
     if not glob.has_magic(source):
         raise ManifestError(f"no such file or folder: {source}{_from(base)}")
     found = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - an absolute pattern too

@@ -8,6 +8,7 @@ external:                     # or the name of a file with what stands below it
     tls: {mode: MUTUAL, certificate: private}
     files: {/etc/certs/ca.pem: ca, /etc/certs/client.pem: clientCertificate, /etc/certs/client-key.pem: clientKey}
     secrets: [default/payments-client]
+  login.example: {ports: [443/HTTPS], plays: jwks}
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from meshtest.mesh.external import (
     conflict,
 )
 from meshtest.mesh.sources import shown as shown_path
+from meshtest.mesh.standins import PARTS
 from meshtest.mesh.yaml_source import Document, documents
 from meshtest.scenario.fields import Shape, Short, Spot, key, list_of, mapping_of, record, shown
 from meshtest.scenario.pem import PEM
@@ -145,6 +147,7 @@ HOST: Shape[ExternalHost] = record(
         "tls": key("tls", TLS),
         "files": key("files", mapping_of(word(PUBLISHED, "word"), what="paths and what lies there")),
         "secrets": key("secrets", list_of(KEY)),
+        "plays": key("plays", word(PARTS, "part")),
         "workloadGroup": key("workload_group", KEY),
         "workloadEntry": key("workload_entry", KEY),
     },

@@ -50,6 +50,19 @@ def test_text_is_a_source() -> None:
     assert names("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n") == ["a"]
 
 
+def test_json_on_one_line_is_text_however_long() -> None:
+    assert names('{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}') == ["a"]
+    assert names(
+        '{"kind": "Secret", "apiVersion": "v1", "data": {"x": "%s"}, "metadata": {"name": "a"}}'
+        % ("eHh4" * 99)
+    ) == ["a"]
+
+
+def test_a_name_that_no_file_can_have_is_an_error() -> None:
+    with pytest.raises(ManifestError, match="no such file or folder"):
+        names("x" * 5000)
+
+
 def test_a_single_source_needs_no_list(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml")
     assert [manifest.ref.name for manifest in load(str(tmp_path))] == ["a"]

@@ -23,6 +23,13 @@ def test_the_key_set_comes_from_any_path(server: StandIn) -> None:
         assert answer.response.getheader("content-type") == "application/json"
 
 
+def test_discovery_of_an_issuer_leads_to_the_key_set(server: StandIn) -> None:
+    found = json.loads(server.ask("/realm/.well-known/openid-configuration").body)
+    assert found["issuer"].startswith("http://")
+    assert found["issuer"].endswith("/realm")
+    assert found["jwks_uri"] == found["issuer"] + "/keys"
+
+
 def test_it_fails_and_dawdles_where_it_is_asked_to(server: StandIn) -> None:
     assert server.ask("/status/503").status == 503
     assert server.ask("/keys?delay=1ms").body.decode() == KEYS
