@@ -123,6 +123,8 @@ def bootstrap(
         "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
         "typed_dns_resolver_config": _resolver(resolver),
         "dynamic_resources": _dynamic_resources(),
+        "cluster_manager": {"enable_deferred_cluster_creation": True},
+        "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "static_resources": {
             "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
             "listeners": [_answering("probe", _pipe(socket_path(directory, pod.key, "probe")))],
@@ -138,7 +140,7 @@ def bootstrap(
         config["static_resources"]["clusters"].append(_zipkin(*zipkin))
         config["tracing"] = {"http": {"name": "envoy.tracers.zipkin", "typed_config": _ZIPKIN}}
     if socket_mark is not None:
-        config["cluster_manager"] = {"upstream_bind_config": {"socket_options": [_mark(socket_mark)]}}
+        config["cluster_manager"]["upstream_bind_config"] = {"socket_options": [_mark(socket_mark)]}
     if allow is not None:
         config["overload_manager"] = _connection_bound(allow)
     return json.dumps(config, separators=(",", ":"))

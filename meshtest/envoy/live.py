@@ -34,7 +34,7 @@ _GAUGES = (
     "listener_manager.total_listeners_draining",
     "listener_manager.total_filter_chains_draining",
 )
-_QUERY = f"/stats?filter=^({'|'.join(_GAUGES)})$".replace(".", "\\.")
+_QUERY = f"/stats?type=Gauges&filter=^({'|'.join(_GAUGES)})$".replace(".", "\\.")
 _STEP = 0.001
 
 

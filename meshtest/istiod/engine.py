@@ -60,6 +60,8 @@ class Update:
     payload: bytes
     messages: tuple[Message, ...]
     generation: int
+    generated: int = 0
+    """Proxies that istiod made something for, be it as before."""
     names: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     """Proxies that capture DNS, where that changed -> name -> addresses that their agents answer."""
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -128,9 +130,8 @@ class Engine:
             "delete": [ref.to_dict() for ref in delete],
             "removeProxies": list(remove_proxies),
             "meshConfig": mesh_config,
+            **({} if proxies is None else {"proxies": list(proxies)}),
         }
-        if proxies is not None:
-            fields["proxies"] = list(proxies)
         with self._lock:
             frame = self._ask("update", timeout=timeout, **fields)
             self._accepted.take(fields)
@@ -140,6 +141,7 @@ class Engine:
             messages=_messages(frame.header["messages"]),
             names=frame.header["names"],
             generation=frame.header["generation"],
+            generated=frame.header["generated"],
             timings=frame.header["timings"],
         )
 
@@ -283,12 +285,9 @@ def _messages(items: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
 
 def ref_of(body: Object | Mapping[str, Any]) -> ObjectRef:
     """The reference of an object."""
-    metadata = body["metadata"]
+    group, kind, metadata = body["apiVersion"], body["kind"], body["metadata"]
     return ObjectRef(
-        api_version=body["apiVersion"],
-        kind=body["kind"],
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
+        api_version=group, kind=kind, namespace=metadata.get("namespace", ""), name=metadata["name"]
     )
 
 

@@ -12,7 +12,9 @@ type answer struct {
 	Names      map[string]json.RawMessage `json:"names"`
 	Messages   []message                  `json:"messages"`
 	Generation int                        `json:"generation"`
-	Timings    map[string]float64         `json:"timings"`
+	// Generated counts the proxies for which istiod was asked, changed or not.
+	Generated int                `json:"generated"`
+	Timings   map[string]float64 `json:"timings"`
 
 	payload [][]byte
 	size    int

@@ -303,7 +303,7 @@ func (e *engine) commit(planned *plan, states map[string]*resources) *answer {
 	}
 	e.proxies = planned.proxies
 	e.generation++
-	made.Generation = e.generation
+	made.Generation, made.Generated = e.generation, len(states)
 	made.Messages = append(append(made.Messages, planned.messages...), e.unresolved(planned.set)...)
 	return made
 }

@@ -13,7 +13,8 @@ import (
 // generate makes the new state of a proxy's resources with istiod's generators, each of which decides by istiod's
 // own rules whether the request concerns it. A nil answer means that nothing changed.
 func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, error) {
-	if configured, err := p.configure(request.Push); err != nil {
+	before := p.node.LastPushContext
+	if configured, err := p.configure(request); err != nil {
 		return nil, err
 	} else if configured {
 		request = whole(request.Push)
@@ -22,7 +23,7 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 		p.refresh(w.env, request)
 	}
 	request, needed := xds.DefaultProxyNeedsPush(p.node, request)
-	if !needed {
+	if !needed || passedOver(p, before, request) {
 		return nil, nil
 	}
 	// What a proxy asks for anew is made whatever the request is about.
@@ -44,6 +45,17 @@ func (w *world) generate(p *proxy, request *model.PushRequest) (*resources, erro
 		}
 	}
 	return &state, nil
+}
+
+// passedOver says whether a request is about AuthorizationPolicies alone, none of which is or was for this sidecar.
+// Istio's own rule stops at their namespace, and its listeners come out as they were, which takes as long as changing them.
+func passedOver(p *proxy, before *model.PushContext, request *model.PushRequest) bool {
+	if request.Forced || before == nil || p.node.Type != model.SidecarProxy {
+		return false // a gateway's policies may hang on more than its labels
+	}
+	changed := request.ConfigsUpdated
+	return model.OnlyHasConfigsOfKind(changed, kind.AuthorizationPolicy) &&
+		!p.selectedBy(changed, before) && !p.selectedBy(changed, request.Push)
 }
 
 // typeURLs are the long names of the types.

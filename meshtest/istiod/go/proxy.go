@@ -13,9 +13,11 @@ import (
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/util"
 	labelutil "istio.io/istio/pilot/pkg/serviceregistry/util/label"
+	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/config/schema/kind"
 	pm "istio.io/istio/pkg/model"
 	"istio.io/istio/pkg/spiffe"
+	"istio.io/istio/pkg/util/sets"
 )
 
 // metadataPrefix begins the variables whose rest is a key of the node metadata (pkg/bootstrap, IstioMetaPrefix).
@@ -96,8 +98,14 @@ func metadataOf(told *proxySpec) (*model.NodeMetadata, error) {
 
 // configure gives the node its ProxyConfig, as the injector and the agent do when a pod starts: mesh defaults, ProxyConfig
 // resources, the annotation `proxy.istio.io/config`, and metadata from the environment that these set. Whether it is new.
-func (p *proxy) configure(push *model.PushContext) (bool, error) {
-	metadata := p.node.Metadata
+//
+// Merging these takes longer than making most of what an update changes; a new mesh configuration is a new istiod, which
+// forces everything.
+func (p *proxy) configure(request *model.PushRequest) (bool, error) {
+	if p.configured != nil && !request.Forced && !model.HasConfigsOfKind(request.ConfigsUpdated, kind.ProxyConfig) {
+		return false, nil
+	}
+	metadata, push := p.node.Metadata, request.Push
 	effective := push.ProxyConfigs.EffectiveProxyConfig(metadata, push.Mesh)
 	if proto.Equal(effective, p.configured) {
 		return false, nil
@@ -126,6 +134,20 @@ func (p *proxy) configure(push *model.PushContext) (bool, error) {
 	fresh.ProxyConfig = (*model.NodeMetaProxyConfig)(effective)
 	p.node.Metadata, p.configured = fresh, effective
 	return true, nil
+}
+
+// selectedBy says whether one of these AuthorizationPolicies is for this proxy, as they are in a picture of the mesh.
+func (p *proxy) selectedBy(changed sets.Set[model.ConfigKey], push *model.PushContext) bool {
+	matcher := model.PolicyMatcherForProxy(p.node)
+	for key := range changed {
+		for _, policy := range push.AuthzPolicies.NamespaceToPolicies[key.Namespace] {
+			if policy.Name == key.Name &&
+				matcher.ShouldAttachPolicy(gvk.AuthorizationPolicy, policy.NamespacedName(), policy.Spec) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // refresh brings what istiod knows of the node itself up to date: pilot/pkg/xds/ads.go, computeProxyState.

@@ -77,7 +77,13 @@ def test_spans_go_to_the_zipkin_of_the_proxy_config() -> None:
 def test_sockets_are_marked_unless_they_may_not_be() -> None:
     option = made(a_pod())["cluster_manager"]["upstream_bind_config"]["socket_options"][0]
     assert (option["level"], option["name"], option["int_value"]) == (1, 36, 1337)
-    assert "cluster_manager" not in made(a_pod(), socket_mark=None)
+    assert "upstream_bind_config" not in made(a_pod(), socket_mark=None)["cluster_manager"]
+
+
+def test_nothing_is_made_before_it_is_used_as_in_istios_bootstrap() -> None:
+    config = made(a_pod())
+    assert config["cluster_manager"]["enable_deferred_cluster_creation"] is True
+    assert config["deferred_stat_options"]["enable_deferred_creation_stats"] is True
 
 
 @pytest.mark.parametrize("module", ["bootstrap", "binary", "marks"])

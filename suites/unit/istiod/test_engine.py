@@ -73,6 +73,14 @@ def allowed(principal: str) -> dict[str, Any]:
     return make("security.istio.io/v1", "AuthorizationPolicy", "back", {"rules": rules})
 
 
+def denied(path: str, *, app: str | None = "back", namespace: str = "default") -> dict[str, Any]:
+    """An AuthorizationPolicy for one application, or for all that its namespace is about."""
+    spec: dict[str, Any] = {"action": "DENY", "rules": [{"to": [{"operation": {"paths": [path]}}]}]}
+    if app is not None:
+        spec["selector"] = {"matchLabels": {"app": app}}
+    return make("security.istio.io/v1", "AuthorizationPolicy", "denied", spec, namespace)
+
+
 def mtls(mode: str) -> dict[str, Any]:
     return make(
         "security.istio.io/v1", "PeerAuthentication", "default", {"mtls": {"mode": mode}}, "istio-system"
@@ -168,6 +176,36 @@ def test_tells_only_what_changed(told: Told) -> None:
     update = told.update(routed("4s"))
     assert named(update.header) == {("RDS", "80")}
     assert told.update(routed("4s")).header == {"proxies": {}}
+
+
+def test_a_policy_for_some_workloads_has_nothing_made_for_the_others(
+    told: Told, fresh: Callable[[Told], object]
+) -> None:
+    """Istio's own rule stops at the policy's namespace."""
+    changed = {
+        "comes": ((denied("/a"),), (), {"back"}),
+        "changes": ((denied("/b"),), (), {"back"}),
+        "moves": ((denied("/b", app="front"),), (), {"front", "back"}),
+        "is for nobody": ((denied("/b", app="nobody"),), (), {"front"}),
+        "stays for nobody": ((denied("/c", app="nobody"),), (), set()),
+        "is for the namespace": ((denied("/c", app=None),), (), {"front", "back"}),
+        "goes": ((), (denied("/c", app=None),), {"front", "back"}),
+        "of another namespace": ((denied("/c", app=None, namespace="other"),), (), set()),
+        "for a name of the mesh": ((denied("/c", namespace="istio-system"),), (), {"back"}),
+    }
+    workloads = {proxy["id"]: proxy["cluster"].partition(".")[0] for proxy in told.proxies}
+    for case, (new, gone, expected) in changed.items():
+        update = told.update(*new, gone=gone)
+        concerned = {node for node, app in workloads.items() if app in expected}
+        assert (case, set(update.header["proxies"]), update.generated) == (case, concerned, len(concerned))
+        assert (case, told.state) == (case, fresh(told))
+
+
+def test_a_policy_that_comes_with_another_change_is_not_passed_over(
+    told: Told, fresh: Callable[[Told], object]
+) -> None:
+    assert told.update(denied("/a", app="nobody"), mtls("STRICT")).generated == 3
+    assert told.state == fresh(told)
 
 
 def test_stores_equal_resources_once(told: Told) -> None:
