@@ -164,16 +164,18 @@ class ControlPlane:
 
     def _send(self, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
         within = self._timeouts.start if self._starts(push) else self._timeouts.push
-        self._channel.call(
+        met = self._channel.start(
             "proxies",
-            timeout=within,  # a mesh's first question waits for the control plane itself
             remove=push.anew,
             proxies=push.envoys,
             files=dict(self._disk.files),
             roots=self._disk.roots,
         )
+        # Asked at once: the server takes them in turn, and to containers each question has a way to go.
+        # A mesh's first question waits for the control plane itself.
         ticket = self._channel.start("update", push.update.payload, within=within, **push.update.header)
         start_pods()
+        self._channel.result(met, timeout=within)
         if push.update.names:
             self.agents |= {node: _ipv4(names) for node, names in push.update.names.items()}
             self.on_names()
