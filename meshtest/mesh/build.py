@@ -29,6 +29,7 @@ from meshtest.mesh.places import locate
 from meshtest.mesh.pods import Surroundings, is_workload, pods_of
 from meshtest.mesh.proxies import engine_proxies
 from meshtest.mesh.proxy_config import proxy_config
+from meshtest.mesh.revise import revision
 from meshtest.mesh.service_addresses import services_of
 from meshtest.mesh.slices import check_slice
 from meshtest.mesh.standins import plays
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from meshtest.mesh.external import ExternalHost
+    from meshtest.mesh.kinds import Sorted
     from meshtest.mesh.model import Manifest, Pod, Service
     from meshtest.mesh.topology import Node
 
@@ -85,14 +87,16 @@ def build_model(
     Raises ManifestError, with file and line, for what a cluster would refuse or could not run.
     """
     options = options or BuildOptions()
-    every = list(manifests)
+    every, more = list(manifests), list(made)
+    basis = options, more
+    if previous is not None and previous.basis == basis and (found := revision(previous, every)):
+        _judged(found.changed, options)
+        return found.of(previous, every)
     unique(every)
-    kinds = sort(every, allow_unsupported=options.allow_unsupported)
+    kinds = _judged(every, options)
     if not options.allow_unsupported:
-        check_classes(kinds.acted_on)
-        check_parts(kinds.acted_on, Abilities(own_envoy=bool(options.proxies), switches=options.switches))
         _check_settings(options.settings)
-    acted_on = [*kinds.acted_on, *made]
+    acted_on = [*kinds.acted_on, *more]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)
     drafts = _drafts(acted_on, around)
@@ -126,7 +130,17 @@ def build_model(
         trust_domain=options.settings.trust_domain,
         root_namespace=options.settings.root_namespace,
         created=created,
+        basis=basis,
     )
+
+
+def _judged(manifests: Sequence[Manifest], options: BuildOptions) -> Sorted:
+    """The manifests by what becomes of them; raises ManifestError for what cannot be."""
+    kinds = sort(manifests, allow_unsupported=options.allow_unsupported)
+    if not options.allow_unsupported:
+        check_classes(kinds.acted_on)
+        check_parts(kinds.acted_on, Abilities(own_envoy=bool(options.proxies), switches=options.switches))
+    return kinds
 
 
 def _check_settings(settings: MeshSettings) -> None:

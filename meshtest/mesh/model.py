@@ -251,6 +251,8 @@ class MeshModel:
     root_namespace: str = ROOT_NAMESPACE
     created: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict, repr=False)
     """When each object was first applied, counted up; by group, kind, namespace and name."""
+    basis: object = field(default=None, repr=False, compare=False)
+    """What decided about it besides its manifests."""
 
     def pod(self, key: str) -> Pod | None:
         """The pod `namespace/name`."""
