@@ -46,7 +46,7 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
         "spec.configPatches[].patch.filterClass": "istiod makes nothing of it",
         "spec.configPatches[].match.waypoint": "it is for ambient mode, which is refused",
     },
-    (NETWORKING, "ProxyConfig"): {"spec.image": _ITS_ENVOY},
+    (NETWORKING, "ProxyConfig"): {"spec.concurrency": _ONE_WORKER, "spec.image": _ITS_ENVOY},
     ("", "MeshConfig"): {
         "ca": _AUTHORITY,
         "caCertificates": _AUTHORITY,

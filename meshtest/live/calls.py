@@ -13,6 +13,7 @@ from meshtest.live.requests import find_caller, from_outside, plain_request, rep
 from meshtest.live.sending import Around, Pace
 from meshtest.live.state import MeshState
 from meshtest.mesh.outside import OUTSIDE
+from meshtest.mesh.proxy_config import has_request_ids
 from meshtest.mesh.standins import COLLECTOR, plays
 from meshtest.runtime.base import Part
 from meshtest.traffic.model import History, Request
@@ -74,6 +75,8 @@ class Calls(MeshState):
         requests = [request] if isinstance(request, Request) else request
         if pod.key == OUTSIDE:
             requests = [from_outside(self._model, one) for one in requests]
+        if not has_request_ids(pod):
+            requests = [replace(one, request_id=False) for one in requests]
         self._met |= {each.ip: each for each in self._model.pods}
         history = self._sender.send(self._around, pod, requests, self._faults, pace)
         history = replace(history, exchanges=tuple(told(history.exchanges, self._model)))

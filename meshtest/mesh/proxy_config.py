@@ -23,6 +23,7 @@ ANNOTATION = "proxy.istio.io/config"
 _AT_START = ("runtimeValues", "tracing")
 _NAMED_BY = ("serviceCluster", "tracingServiceName")
 """One or the other: what the proxy is called in spans."""
+_REQUEST_ID = "requestId"
 _APP = ("app", "app.kubernetes.io/name", CANONICAL_NAME)
 TRACERS = ("lightstep", "datadog", "stackdriver", "openCensusAgent")
 
@@ -40,10 +41,23 @@ def proxy_config(pod: Pod, default: Mapping[str, Any]) -> dict[str, Any]:
         if named:
             found |= dict(named[:1])
             break
+    if _without_request_ids(default, own):
+        found["proxyHeaders"] = {_REQUEST_ID: {"disabled": True}}
     tracer = next((name for name in TRACERS if name in found.get("tracing", {})), None)
     if tracer is not None:
         raise _wrong(f"spans cannot be sent to {tracer}", "zipkin, or Telemetry with a provider")
     return found
+
+
+def has_request_ids(pod: Pod) -> bool:
+    """Whether a pod's proxy gives requests an `x-request-id`."""
+    return "proxyHeaders" not in pod.proxy_config
+
+
+def _without_request_ids(*configs: Mapping[str, Any]) -> bool:
+    """Whether the last that says something of it has them switched off."""
+    said = [_mapping(_mapping(each.get("proxyHeaders")).get(_REQUEST_ID)).get("disabled") for each in configs]
+    return [False, *(one for one in said if one is not None)][-1] is True
 
 
 def zipkin_address(config: Mapping[str, Any]) -> tuple[str, int] | None:

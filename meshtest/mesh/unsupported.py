@@ -112,13 +112,6 @@ PARTS = (
         reason="istiod makes nothing of it, so the match takes connections from anywhere",
     ),
     Part(group=EXTENSIONS, kinds=("TrafficExtension",), path="spec.wasm", reason=NO_AGENT),
-    Part(
-        group=NETWORKING,
-        kinds=("ProxyConfig",),
-        path="spec.concurrency",
-        reason="every Envoy has one worker thread here",
-        as_usual=1,
-    ),
     *(
         Part(
             group="",

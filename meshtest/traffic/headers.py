@@ -32,10 +32,15 @@ def has_header(request: Request, name: str) -> bool:
     return any(each.lower() == name for each, _ in request.headers)
 
 
+def adds_id(request: Request) -> bool:
+    """Whether the driver adds a request id of its own."""
+    return request.request_id and not has_header(request, "x-request-id")
+
+
 def all_headers(request: Request, exchange: str, marks: Sequence[str]) -> list[tuple[str, str]]:
     """The user's headers verbatim and in order (baggage joined at the end), then the driver's own."""
     headers = [(name, value) for name, value in request.headers if name.lower() != "baggage"]
-    if not has_header(request, "x-request-id"):
+    if adds_id(request):
         headers.append(("x-request-id", request_id(exchange)))
     headers.append(("baggage", baggage(exchange, marks, given_baggage(request))))
     return headers

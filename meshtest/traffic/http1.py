@@ -12,7 +12,7 @@ import httptools
 
 from meshtest.traffic import tls
 from meshtest.traffic.connect import name_of, tls_object
-from meshtest.traffic.headers import ID_MEMBER, encoded, given_baggage, has_header
+from meshtest.traffic.headers import ID_MEMBER, adds_id, encoded, given_baggage, has_header
 from meshtest.traffic.model import Outcome, Protocol
 from meshtest.traffic.reply import Reply, cause
 from meshtest.traffic.request_ids import request_id
@@ -45,7 +45,7 @@ class Template:
             lines.append(b"content-length: %d" % len(request.body))
         start = b"\r\n".join(lines) + b"\r\n"
         mark = b"baggage: " + ID_MEMBER.encode()
-        own_id = not has_header(request, "x-request-id")
+        own_id = adds_id(request)
         self._before = start + (b"x-request-id: " if own_id else mark)
         self._between = b"\r\n" + mark if own_id else None
         user = "".join("," + value for value in given_baggage(request))

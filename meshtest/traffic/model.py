@@ -119,6 +119,9 @@ class Request:
     half_close: bool = False
     reuse: bool = False
     """Send over a pooled connection of the caller (load); single requests open their own."""
+    request_id: bool = True
+    """Whether the driver adds an `x-request-id`, by which calls of calls and spans are found; None of it where the
+    caller's proxy is told to have no request ids (`proxyHeaders`)."""
     messages: int = 1
     """gRPC streaming and WebSocket: how many messages are sent."""
     proxy_protocol: str = ""

@@ -86,6 +86,24 @@ spec: {selector: {matchLabels: {app: server}}, environmentVariables: {ISTIO_META
     assert mesh.request(LEGACY, URL, protocol="http/1.0").status == 200
 
 
+def test_an_application_sees_no_request_id_where_proxies_give_none(mesh: Mesh) -> None:
+    assert "x-request-id" in mesh.request(ALICE, URL).backend.request.headers  # type: ignore[union-attr]  # it answered
+    mesh.replace(mesh_config="defaultConfig: {proxyHeaders: {requestId: {disabled: true}}}")
+    exchange = mesh.request(ALICE, URL)
+    assert "x-request-id" not in exchange.backend.request.headers  # type: ignore[union-attr]  # as above
+    assert [hop.side for hop in exchange.hops] == ["outbound", "inbound"]
+
+
+def test_a_number_of_worker_threads_changes_no_answer(mesh: Mesh) -> None:
+    mesh.replace("""
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: threads, namespace: shop}
+spec: {concurrency: 0, image: {imageType: distroless}}
+""")
+    assert mesh.request(ALICE, URL).status == 200
+
+
 def test_spans_go_to_the_zipkin_of_the_default_config(mesh: Mesh) -> None:
     """As before there was Telemetry: a tracer of the bootstrap."""
     tracing = "{sampling: 100, zipkin: {address: 'collector.tracing.svc.cluster.local:9411'}}"

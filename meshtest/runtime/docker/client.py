@@ -238,7 +238,7 @@ class Daemon(ImageCalls):
         with explained(f"container {container[:12]}"):
             return dict(self._api.inspect_container(container)["State"])
 
-    def logs(self, container: str, lines: int = 200) -> str:
+    def logs(self, container: str, lines: int) -> str:
         """The last lines of a container."""
         with explained(f"container {container[:12]}"):
             return bytes(self._api.logs(container, tail=lines)).decode(errors="replace")

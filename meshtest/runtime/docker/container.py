@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _CALLS = {Action.KILL: "kill", Action.STOP: "stop", Action.PAUSE: "pause", Action.RESUME: "unpause"}
 _ENDING = {Action.KILL, Action.STOP}
+LINES, ALL_LINES = 200, 20_000
+"""Of a container's output: for a message, and for whoever asks for its log."""
 
 
 class Container:
@@ -58,11 +60,11 @@ class Container:
         words = b"".join(self.line.errors).decode(errors="replace") or self._text()
         return f"{self.what} {ended}\n{words}".rstrip()
 
-    def _text(self) -> str:
+    def _text(self, lines: int = LINES) -> str:
         with contextlib.suppress(RuntimeFailure):
-            return self._daemon.logs(self.id)
+            return self._daemon.logs(self.id, lines)
         return ""
 
-    def logs(self) -> str:
+    def logs(self, lines: int = LINES) -> str:
         """Its last lines."""
-        return b"".join(self.line.errors).decode(errors="replace") or self._text()
+        return b"".join(self.line.errors).decode(errors="replace") or self._text(lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Action, Image, Part, Role
 from meshtest.runtime.docker import pod_rules, programs
-from meshtest.runtime.docker.container import Container
+from meshtest.runtime.docker.container import ALL_LINES, LINES, Container
 from meshtest.runtime.docker.native import NativeProxy
 from meshtest.runtime.docker.streams import channel
 from meshtest.runtime.netns.starting import PortProbe
@@ -210,19 +210,19 @@ class DockerPod:
         answer = self._ask(own, "start", _START)
         if not answer["running"]:
             ended = f" ended with {answer['status']}" if answer["status"] is not None else " does not start"
-            raise RuntimeFailure(f"{self.key} {part.value}{ended}\n{self.logs(part)}".rstrip())
+            raise RuntimeFailure(f"{self.key} {part.value}{ended}\n{self.logs(part, LINES)}".rstrip())
 
     def _ask(self, own: Channel | None, op: str, within: float, **fields: Any) -> dict[str, Any]:
         assert own is not None  # noqa: S101 - asked of started pods only
         return own.call(op, timeout=within + _MARGIN, within=within, **fields).header
 
-    def logs(self, part: Part) -> str:
+    def logs(self, part: Part, lines: int = ALL_LINES) -> str:
         """The last lines of one half."""
         sidecar = self.proxy.container if self.proxy is not None else self.owner
         found = self.application if part is Part.APPLICATION else sidecar
         if found is None:
             raise RuntimeFailure(f"{self.key} has no {part.value}")
-        return found.logs()
+        return found.logs(lines)
 
     def containers(self) -> list[str]:
         """The ids of its containers, the owner of the network last."""

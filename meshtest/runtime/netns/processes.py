@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from meshtest.runtime.netns.pods import Namespaces
 
-_KEPT = 64 * 1024
+_KEPT = 1 << 20
+"""Bytes of a process's output: enough to count in what an application logs of some thousand requests."""
 _SHOWN_LINES = 30
 _SIGNALS_OF_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -41,12 +42,13 @@ class Output:
             except BlockingIOError:
                 return
             self._kept += found
-            del self._kept[: -self._limit]
+            if len(self._kept) > 2 * self._limit:  # not at every read, since it moves all that stays
+                del self._kept[: -self._limit]
             self.ended = not found
 
     def text(self) -> str:
         """What is kept, as text."""
-        return self._kept.decode(errors="replace")
+        return self._kept[-self._limit :].decode(errors="replace")
 
     def tail(self) -> str:
         """The last lines of it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.mesh_config import MeshSettings, settings_of
-from meshtest.mesh.proxy_config import proxy_name, zipkin_address
+from meshtest.mesh.proxy_config import has_request_ids, proxy_name, zipkin_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,26 @@ def test_the_annotation_stands_above_the_mesh(build: Build, workload: Workload) 
         "runtimeValues": {"x": "1", "y": "3"},
         "tracing": {"zipkin": {"address": "z:9411"}, "sampling": 1},
     }
+
+
+@pytest.mark.parametrize(
+    ("mesh", "own", "there"),
+    [("{}", "{}", True), ("true", "{}", False), ("true", "false", True), ("false", "true", False)],
+)
+def test_proxies_without_request_ids(
+    build: Build,
+    workload: Workload,
+    mesh: str,
+    own: str,
+    there: bool,  # noqa: FBT001 - a case
+) -> None:
+    def told(disabled: str) -> dict[str, Any]:
+        ids = {"disabled": disabled == "true"} if disabled != "{}" else {}
+        return {"proxyHeaders": {"requestId": ids, "server": {"disabled": True}}}
+
+    text = annotated(workload, json.dumps(told(own)))
+    (pod,) = build(text, settings=MeshSettings(proxy=told(mesh))).pods
+    assert has_request_ids(pod) is there
 
 
 @pytest.mark.parametrize("text", ["[1]", "just words", "{a: ["])

@@ -132,22 +132,6 @@ def test_a_part_that_is_empty_is_as_one_left_out(build: Callable[..., MeshModel]
     build(TELEMETRY.format("metrics: []"))
 
 
-@pytest.mark.parametrize(("number", "refused"), [(0, True), (1, False), (2, True)])
-def test_another_number_of_worker_threads_is_refused(
-    build: Callable[..., MeshModel],
-    number: int,
-    refused: bool,  # noqa: FBT001 - a case
-) -> None:
-    text = "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: a}\nspec: {concurrency: %d}\n"
-    if refused:
-        with pytest.raises(
-            ManifestError, match=r"^mesh.yaml:4: spec.concurrency: unsupported: every Envoy has one"
-        ):
-            build(text % number)
-    else:
-        build(text % number)
-
-
 @pytest.mark.parametrize(
     ("config", "path"),
     [

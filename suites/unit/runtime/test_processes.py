@@ -37,6 +37,20 @@ def test_a_command_runs_in_its_pod_and_is_ready_when_its_port_accepts(bench: Any
     assert sandbox.logs("default/a", Part.APPLICATION) == f"listening in {Path.cwd()} red xl\n"
 
 
+def test_of_a_programs_log_enough_is_kept_to_count_in_it(bench: Any) -> None:
+    told = "for number in range(20_000): print(f'{number:05} answered one request', flush=number % 500 == 0)"
+    talker = Command(
+        argv=(sys.executable, "-c", f"{told}\nimport time; print('done', flush=True); time.sleep(60)")
+    )
+    sandbox = bench.start(bench.pod("a", 2, application=talker))
+
+    def lines() -> list[str]:
+        return str(sandbox.logs("default/a", Part.APPLICATION)).splitlines()
+
+    wait_until(lambda: lines()[-1:] == ["done"], 20, lambda: str(lines()[-3:]))
+    assert [int(line[:5]) for line in lines()[:-1]] == [*range(20_000)]
+
+
 def test_a_command_that_listens_on_its_pod_address_only_is_ready_too(bench: Any) -> None:
     program = SERVER.replace('"127.0.0.1"', '"10.244.0.2"')
     command = Command(argv=(sys.executable, "-c", program), env={"COLOUR": "red", "SIZE": "xl"})

@@ -70,7 +70,7 @@ def test_what_is_refused_and_what_has_no_effect_is_in_no_table() -> None:
         "spec.image.imageType",
         "spec.environmentVariables{}",
     )
-    assert "- `spec.concurrency`: every Envoy has one worker thread here." in text
+    assert "- `spec.concurrency`: every Envoy of meshtest has one worker thread" in text
     assert "- `spec.image`: it names Istio's image" in text
     assert "|  |  |  | `spec` (1 field) |" in text
 

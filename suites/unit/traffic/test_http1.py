@@ -112,6 +112,13 @@ def test_a_users_own_request_id_and_host_are_left_alone(driver: TrafficDriver, s
     assert b"X-Request-Id: mine\r\n" in server.seen[0]
 
 
+def test_a_request_goes_without_an_id_where_that_is_asked_for(driver: TrafficDriver, serve: Serve) -> None:
+    server = Recorder(OK)
+    driver.request(CALLER, Request(url=url(serve(server)), request_id=False))
+    assert b"x-request-id" not in server.seen[0].lower()
+    assert b"baggage: meshtest=mt-0a1b-0\r\n" in server.seen[0]
+
+
 @pytest.mark.parametrize(
     ("answer", "body", "status"),
     [
