@@ -75,7 +75,9 @@ class Calls(MeshState):
         requests = [request] if isinstance(request, Request) else request
         if pod.key == OUTSIDE:
             requests = [from_outside(self._model, one) for one in requests]
-        if not has_request_ids(pod):
+        # A client without proxy sends none either: the proxy that it calls gives one, or is told not to.
+        deciding = [pod] if pod.has_envoy else self._model.pods
+        if not all(map(has_request_ids, deciding)):
             requests = [replace(one, request_id=False) for one in requests]
         self._met |= {each.ip: each for each in self._model.pods}
         history = self._sender.send(self._around, pod, requests, self._faults, pace)

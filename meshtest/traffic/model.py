@@ -120,8 +120,8 @@ class Request:
     reuse: bool = False
     """Send over a pooled connection of the caller (load); single requests open their own."""
     request_id: bool = True
-    """Whether the driver adds an `x-request-id`, by which calls of calls and spans are found; None of it where the
-    caller's proxy is told to have no request ids (`proxyHeaders`)."""
+    """Whether the driver adds an `x-request-id`, by which calls of calls and spans are found; it does not where
+    `proxyHeaders` has the caller's proxy give none, or some proxy where the caller has none itself."""
     messages: int = 1
     """gRPC streaming and WebSocket: how many messages are sent."""
     proxy_protocol: str = ""
