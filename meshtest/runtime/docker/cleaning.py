@@ -46,6 +46,12 @@ def remove(daemon: Daemon, resources: Iterable[Resource]) -> int:
     return len(chosen)
 
 
+def remove_at_exit(daemon: Daemon, resources: Iterable[Resource]) -> None:
+    """The same while the interpreter ends: it starts no thread any more."""
+    for one in sorted(resources, key=lambda one: _ORDER.index(one[0])):
+        _remove(daemon, one)
+
+
 def _remove(daemon: Daemon, resource: Resource) -> None:
     with contextlib.suppress(RuntimeFailure):
         daemon.remove(*resource)

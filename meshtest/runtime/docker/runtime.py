@@ -165,7 +165,7 @@ def _remove_at_last(run: str) -> None:
     """Docker may be back by now."""
     with contextlib.suppress(RuntimeFailure):
         daemon = Daemon()
-        cleaning.remove(daemon, cleaning.of_run(daemon, run))
+        cleaning.remove_at_exit(daemon, cleaning.of_run(daemon, run))
         daemon.close()
 
 
