@@ -26,11 +26,10 @@ _TIMEOUT = 60.0
 class Hands:
     """An init container: does in a pod's network namespace what it is told to, until it is let go."""
 
-    def __init__(self, daemon: Daemon, key: str, init: Container, remove: Callable[[], Any]) -> None:
+    def __init__(self, daemon: Daemon, key: str, init: Container) -> None:
         self._daemon = daemon
         self._key = key
         self.container = self._init = init
-        self._remove = remove
 
     def start(self) -> None:
         """Start it."""
@@ -61,16 +60,23 @@ class Hands:
             ) from exc
 
     def end(self) -> None:
-        """Let go of it: it ends with its standard input."""
+        """Let go of it: it ends with its standard input. What it did stays."""
         self._init.line.hang_up()
-        self._remove()
+
+    def remove(self) -> None:
+        """Let go of it, and of its container."""
+        self.end()
+        self._daemon.remove("container", self._init.id)
 
 
 class Held:
     """A packet fault whose init container is there already: it comes and goes in milliseconds."""
 
-    def __init__(self, hands: Hands, name: str, lost: Sequence[losing.Lost]) -> None:
+    def __init__(
+        self, hands: Hands, name: str, lost: Sequence[losing.Lost], let_go: Callable[[Hands], object]
+    ) -> None:
         self._hands = hands
+        self._let_go = let_go
         self._name = name
         self._lost = lost
 
@@ -91,7 +97,7 @@ class Held:
 
     def end(self) -> None:
         """Let go of the container."""
-        self._hands.end()
+        self._let_go(self._hands)
 
 
 class Inits:
@@ -102,24 +108,51 @@ class Inits:
         self._shape = shape
         self._later = later
         self._numbers = itertools.count(1)
+        self._idle: list[Hands] = []
+        """Those that are done, of pods that are about to be ready."""
 
     def make(self, key: str, owner: str) -> Hands:
         """One for the network namespace that a container owns, not started yet."""
         spec = self._shape.init(key, owner, next(self._numbers))
-        init = Container(self._daemon, spec, f"{key} init")
-        return Hands(
-            self._daemon, key, init, lambda: self._later(lambda: self._daemon.remove("container", init.id))
-        )
+        return Hands(self._daemon, key, Container(self._daemon, spec, f"{key} init"))
 
     def hold(self, key: str, owner: str, name: str, lost: Sequence[losing.Lost]) -> Held:
         """Have one ready that waits to lose packets."""
         hands = self.make(key, owner)
         hands.start()
-        return Held(hands, name, lost)
+        return Held(hands, name, lost, self._let_go)
 
     def run(self, key: str, owner: str, messages: Sequence[Message]) -> None:
         """Apply messages in the namespace that a container owns."""
         hands = self.make(key, owner)
-        hands.start()
-        hands.commit(messages)
+        _start(hands, messages)
+        self._let_go(hands)
+
+    def begin(self, hands: Hands, messages: Sequence[Message]) -> None:
+        """Apply a pod's first messages; the container's end, which costs as much as its start, can wait."""
+        _start(hands, messages)
+        self._idle.append(hands)
+
+    def clear(self) -> None:
+        """The pods are ready: end one container that is done after the other."""
+        idle, self._idle = self._idle, []
+
+        def one_by_one() -> None:
+            for hands in idle:
+                hands.remove()
+
+        self._later(one_by_one)
+
+    def close(self) -> None:
+        """Let go of the rest; whoever ends the run removes them."""
+        for hands in self._idle:
+            hands.end()
+
+    def _let_go(self, hands: Hands) -> None:
         hands.end()
+        self._later(hands.remove)
+
+
+def _start(hands: Hands, messages: Sequence[Message]) -> None:
+    hands.start()
+    hands.commit(messages)

@@ -85,9 +85,13 @@ class OwnProcess:
         self.channel.cause = cause
         self.line.hang_up()
 
+    def hang_up(self) -> None:
+        """Let go of its streams."""
+        self.line.hang_up()
+
     def remove(self) -> None:
         """Take the container away."""
-        self.line.hang_up()
+        self.hang_up()
         with contextlib.suppress(RuntimeFailure):
             self._daemon.remove("container", self.id)
 

@@ -83,7 +83,7 @@ class DockerPod:
         up = background(lambda: native.start(holder)) if native else None
         self.stage = "rules are being set"
         messages = [*self._shape.first_rules(self.plan, cluster_ips), *pod_rules.gone(gone)]
-        rules = background(lambda: _commit(init.result(), messages))
+        rules = background(lambda: self._inits.begin(init.result(), messages))
         if isinstance(self.plan.application, Role):
             # A stand-in calls nobody of itself: it may come up while the rules are set.
             self._start_application(application.result())
@@ -240,9 +240,3 @@ class DockerPod:
 
     def _note_application(self, frame: Frame) -> None:
         self._on_event(self.key, Part.APPLICATION, frame)
-
-
-def _commit(hands: Hands, messages: Sequence[Message]) -> None:
-    hands.start()
-    hands.commit(messages)
-    hands.end()

@@ -6,7 +6,6 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure
@@ -81,7 +80,7 @@ class DockerSandbox:
             *self._start_pods(plan.pods),
         ]
         for _, starting in self._starting:
-            starting.add_done_callback(partial(_tell_of_failure, control_plane))
+            starting.add_done_callback(lambda done: _tell_of_failure(control_plane, done))
 
     # -- starting --------------------------------------------------------------------------------------------
 
@@ -124,6 +123,7 @@ class DockerSandbox:
             names = [name for name, future in starting if future in waiting]
             stages = [f"{name}: {self._pods[name].stage}" if name in self._pods else name for name in names]
             raise RuntimeFailure("\n".join([f"after {timeout:g} s: not ready:", *stages]))
+        self._inits.clear()
 
     # -- changing --------------------------------------------------------------------------------------------
 
@@ -284,12 +284,11 @@ class DockerSandbox:
         if self._closed:
             return
         self._closed = True
-        self._drivers.close()
-        self._packets.close()
-        for pod in self._pods.values():
-            pod.hang_up()
-        for own in self._own.values():
-            own.line.hang_up()
+        for part in (self._drivers, self._packets, self._inits):
+            part.close()
+        speaking: list[DockerPod | OwnProcess] = [*self._pods.values(), *self._own.values()]
+        for one in speaking:
+            one.hang_up()
         for pool in (self._pool, self._helpers):
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -10,6 +10,7 @@ from meshtest import Mesh, faults
 from meshtest.runtime.base import Action, LosesPackets, Lost, Misnames, NameFault, Part
 from meshtest.runtime.docker import containers
 from meshtest.traffic.model import Outcome
+from meshtest.waiting import wait_until
 
 if TYPE_CHECKING:
     from meshtest.runtime.docker.client import Daemon
@@ -117,6 +118,16 @@ def test_policies_that_add_a_service_reach_every_pod(two: Mesh) -> None:
         "spec: {selector: {app: back}, ports: [{port: 81, name: http, targetPort: 8080}]}\n"
     )
     assert two.request("front", "http://other:81/").status == 200
+
+
+def test_init_containers_are_taken_away_when_the_pods_are_ready(two: Mesh, daemon: Daemon) -> None:
+    run = two._runtime._run  # type: ignore[attr-defined]  # of the docker runtime
+
+    def left() -> list[str]:
+        found = daemon.labelled(f"meshtest.run={run.name}")
+        return [carried["meshtest.pod"] for _, _, carried in found if carried.get("meshtest.part") == "init"]
+
+    wait_until(lambda: not left(), 20, lambda: f"still there: {', '.join(left())}")
 
 
 def test_only_the_init_containers_had_net_admin(two: Mesh, daemon: Daemon) -> None:
