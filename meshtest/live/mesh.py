@@ -62,7 +62,8 @@ class Mesh(Policies, Calls):
         super().__init__(manifests, options)
         self._changes = Changes(self)
         self._readiness = Readiness(
-            lambda pod, probe: ask(self._sender, self._sandbox, pod, probe), self._look_who_is_ready
+            lambda pod, probe: ask(self._sender, self._sandbox, pod, probe, self._outside),
+            self._look_who_is_ready,
         )
         try:
             self._start(engine)

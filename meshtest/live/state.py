@@ -97,6 +97,7 @@ class MeshState:
         self._mesh_config = mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
         self._has_outside = False
+        self._making_outside = threading.Lock()
         self._explaining: tuple[MeshModel, Walker] | None = None
         self._log = AccessLog()
         self._stack = contextlib.ExitStack()
@@ -142,10 +143,11 @@ class MeshState:
     def _outside(self) -> Pod:
         """A place outside the mesh, made when it is first needed."""
         pod = outside_pod()
-        if not self._has_outside:
-            plan = PodPlan(pod=pod, application=None, bootstrap=None, interception=None)
-            self._sandbox.add_pods([plan], self.options.timeouts.start)
-            self._has_outside = True
+        with self._making_outside:
+            if not self._has_outside:
+                plan = PodPlan(pod=pod, application=None, bootstrap=None, interception=None)
+                self._sandbox.add_pods([plan], self.options.timeouts.start)
+                self._has_outside = True
         return pod
 
     def external(self, host: str) -> Credentials:

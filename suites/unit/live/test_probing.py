@@ -44,6 +44,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status); self.send_header("content-length", "0"); self.end_headers()
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
+AS_WRITTEN = 'annotations: {sidecar.istio.io/rewriteAppHTTPProbers: "false"}'
+STRICT = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict}
+spec: {mtls: {mode: STRICT}}
+"""
 HTTP_PROBE = "httpGet: {path: /health, port: 8080, httpHeaders: [{name: X-From, value: kubelet}]}"
 
 
@@ -54,11 +61,12 @@ def started(tmp_path: Path) -> Callable[..., Mesh]:
         pytest.skip(problem)
     (tmp_path / "app.py").write_text(HTTP)
 
-    def of(probe: str) -> Mesh:
+    def of(probe: str, *, rewritten: bool = True) -> Mesh:
         argv = [sys.executable, str(tmp_path / "app.py"), str(tmp_path / "well")]
-        return Mesh.from_manifests(
-            MANIFEST.replace("PROBE", probe), runtime="netns", commands={"default/back": argv}
-        )
+        text = MANIFEST.replace("PROBE", probe)
+        if not rewritten:
+            text = text.replace("metadata: {labels", f"metadata: {{{AS_WRITTEN}, labels")
+        return Mesh.from_manifests(text, runtime="netns", commands={"default/back": argv})
 
     return of
 
@@ -105,3 +113,27 @@ def test_a_program_that_never_gets_ready_says_why(
 def test_other_kinds_of_probes(started: Callable[..., Mesh], probe: str) -> None:
     with started(probe) as mesh:
         wait_until(lambda: mesh.request("front", "http://back/").status == 200, 20, lambda: "no answer")
+
+
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_a_kubelet_whose_probes_nobody_rewrites_is_a_client_without_identity(
+    started: Callable[..., Mesh], tmp_path: Path, *, rewritten: bool
+) -> None:
+    (tmp_path / "well").touch()
+    with started(f"{HTTP_PROBE}, failureThreshold: 1", rewritten=rewritten) as mesh:
+        assert mesh.request("front", "http://back/").status == 200
+        mesh.apply(STRICT)
+        if rewritten:
+            assert mesh.request("front", "http://back/").status == 200
+        else:
+            wait_until(
+                lambda: mesh.request("front", "http://back/").status == 503, 20, lambda: "still called"
+            )
+        mesh.delete(STRICT)
+        wait_until(lambda: mesh.request("front", "http://back/").status == 200, 20, lambda: "not called")
+
+
+def test_a_probe_of_a_connection_meets_the_sidecar_alone(started: Callable[..., Mesh]) -> None:
+    """istio/istio: tests/integration/pilot/tcp_probe_test.go; nothing listens on the port."""
+    with started("tcpSocket: {port: 1234}", rewritten=False) as mesh:
+        assert mesh.request("front", "http://back/").status == 200
