@@ -50,20 +50,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _pool(config: pytest.Config) -> MeshPool:
     if _pool_key not in config.stash:
-        from meshtest.runner.head_start import head_start  # noqa: PLC0415 - nothing heavy before it is needed
+        from meshtest.runner import head_start  # noqa: PLC0415 - nothing heavy before it is needed
 
-        engine = head_start()  # comes up while the rest is imported
+        chosen = options.option(config, "mesh_runtime")
+        engine = head_start.engine()  # both come up while the rest is imported
+        runtime = None if config.option.collectonly else head_start.runtime(chosen)
         from meshtest.runner.pool import MeshPool, PoolOptions  # noqa: PLC0415 - as above
 
         config.stash[_pool_key] = MeshPool(
             PoolOptions(
-                runtime=options.option(config, "mesh_runtime"),
+                runtime=chosen,
                 seed=options.seed_of(config),
                 allow_unsupported=bool(options.option(config, "mesh_allow_unsupported")),
                 root=config.rootpath,
                 progress=options.progress(config),
             ),
             engine,
+            runtime,
         )
     return config.stash[_pool_key]
 

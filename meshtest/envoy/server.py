@@ -25,6 +25,11 @@ _SDS = "envoy.service.secret.v3.SecretDiscoveryService"
 _MESSAGE_BOUND = 256 << 20
 
 
+def warm() -> None:
+    """Load what `main` loads only when its socket is open: for one that starts before it is needed."""
+    import meshtest.envoy.plane  # noqa: F401, PLC0415 - heavy
+
+
 def main(config: dict[str, Any], sock: socket.socket) -> NoReturn:
     """Serve until the peer of `sock` hangs up; `config` is {"directory": ..., "seed": ...}."""
     asyncio.run(_serve(config, sock))

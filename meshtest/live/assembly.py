@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
 from meshtest.live.applications import check_names, image_of, lookup, probes_of, spec_of
+from meshtest.live.roles import CONTROL_PLANE, DRIVER, STANDIN
 from meshtest.mesh import standins
 from meshtest.mesh.addresses import RESOLVER
 from meshtest.mesh.environment import environment_of
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STANDIN = "meshtest.standin.server:main"
-CONTROL_PLANE = "meshtest.envoy.server:main"
-DRIVER = "meshtest.traffic.driver:main"
 DIRECTORY = "/run/meshtest"
 _INSIDE = {"http": "http", "auto": "http", "websocket": "http", "h2c": "h2c", "grpc": "h2c"}
 """What to speak to a stand-in inside its pod, by what it speaks on a port."""

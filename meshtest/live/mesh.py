@@ -27,10 +27,11 @@ from meshtest.live.policies import Policies
 from meshtest.live.probing import ask
 from meshtest.live.readiness import Readiness
 from meshtest.live.requests import find_caller
+from meshtest.live.roles import EVERYWHERE
 from meshtest.live.sending import Sender
 from meshtest.live.state import MeshOptions
 from meshtest.mesh.manifests import load_in_turn
-from meshtest.runtime.base import Action, Part
+from meshtest.runtime.base import Action, Capability, Part, Preparing, Reserving
 from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
 from meshtest.traffic.model import History
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.faulting import ActiveFaults
     from meshtest.mesh.model import Manifest, MeshModel
-    from meshtest.runtime.base import Completed, Sandbox
+    from meshtest.runtime.base import Completed, Runtime, Sandbox
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
@@ -57,8 +58,13 @@ class Mesh(Policies, Calls):
     """
 
     def __init__(
-        self, manifests: Sequence[Manifest], options: MeshOptions, engine: Engine | None = None
+        self,
+        manifests: Sequence[Manifest],
+        options: MeshOptions,
+        engine: Engine | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
+        """Start the mesh; an engine that is given is its owner's to end, a runtime is the mesh's from now on."""
         super().__init__(manifests, options)
         self._changes = Changes(self)
         self._readiness = Readiness(
@@ -66,7 +72,7 @@ class Mesh(Policies, Calls):
             self._look_who_is_ready,
         )
         try:
-            self._start(engine)
+            self._start(engine, runtime)
         except BaseException:
             self.close()
             raise
@@ -113,13 +119,13 @@ class Mesh(Policies, Calls):
         )
         return cls(load_in_turn(sources, allow_unsupported=chosen.allow_unsupported), chosen)
 
-    def _start(self, engine: Engine | None) -> None:
+    def _start(self, engine: Engine | None, runtime: Runtime | None) -> None:
         """Bring the engine, the sandbox and every pod up side by side, then make the configuration live."""
         began = time.monotonic()
         engine = engine or self._own_engine()
         self.engine = engine
         self._deployments = GatewayDeployments(engine)
-        self._choose_runtime()
+        self._take(runtime or self._choose_runtime())
         self._model = self._build(self._mesh_config)
         sandbox = self._start_sandbox(self._model)
         self._sandbox = sandbox
@@ -147,19 +153,24 @@ class Mesh(Policies, Calls):
         self._stack.callback(engine.close)
         return engine
 
-    def _choose_runtime(self) -> None:
-        from meshtest.runtime import choose  # noqa: PLC0415 - only where a mesh is started
-        from meshtest.runtime.base import Capability, Reserving  # noqa: PLC0415 - as above
+    def _choose_runtime(self) -> Runtime:
+        from meshtest.runtime import choose  # noqa: PLC0415 - only where none is given
 
-        chosen = choose(self.options.runtime)
+        return choose(self.options.runtime)
+
+    def _take(self, runtime: Runtime) -> None:
+        """Have the runtime get ready; what it made meanwhile goes with the mesh."""
+        if isinstance(runtime, Reserving | Preparing):
+            self._stack.callback(runtime.release)
         asked = self.options.applications
-        if (asked.images or asked.proxies) and Capability.IMAGES not in chosen.capabilities():
-            raise Unsupported(f"the {chosen.name} runtime runs no images: use --mesh-runtime=docker")
-        self.runtime, self._runtime = chosen.name, chosen
-        if isinstance(chosen, Reserving):
-            self._stack.callback(chosen.release)
-            self._pod_network = chosen.reserve()
-        self._surroundings = Surroundings(socket_mark=chosen.socket_mark, resolver=chosen.resolver)
+        if (asked.images or asked.proxies) and Capability.IMAGES not in runtime.capabilities():
+            raise Unsupported(f"the {runtime.name} runtime runs no images: use --mesh-runtime=docker")
+        self.runtime, self._runtime = runtime.name, runtime
+        if isinstance(runtime, Reserving):
+            self._pod_network = runtime.reserve()
+        if isinstance(runtime, Preparing):
+            runtime.prepare(EVERYWHERE)
+        self._surroundings = Surroundings(socket_mark=runtime.socket_mark, resolver=runtime.resolver)
 
     def _start_sandbox(self, model: MeshModel) -> Sandbox:
         from meshtest.envoy.binary import find_envoy  # noqa: PLC0415 - only where a mesh is started

@@ -24,7 +24,7 @@ from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
 from meshtest.mesh.mesh_config import settings_of
-from meshtest.runtime.base import Capability
+from meshtest.runtime.base import Capability, Preparing
 from meshtest.scenario.external import external_hosts
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.notices import Notice
     from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.runtime.base import Runtime
     from meshtest.scenario.images import ImageSpec
     from meshtest.scenario.model import Scenario
 
@@ -80,13 +81,17 @@ class Recorded:
 class MeshPool:
     """Owns every engine and every mesh of a session; closing it ends them all."""
 
-    def __init__(self, options: PoolOptions, judge: Engine | None = None) -> None:
+    def __init__(
+        self, options: PoolOptions, judge: Engine | None = None, begun: Runtime | None = None
+    ) -> None:
+        """Take over what had a head start: an engine, and the session's runtime for the first mesh."""
         self.options = options
         self.seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
         """Of every random choice where a scenario has no seed of its own."""
         self._meshes: dict[Topology, Mesh] = {}
         self._manifests: dict[tuple[str, ...], Sequence[Manifest]] = {}
         self._judge = judge
+        self._begun = begun
         self._no_engine: EngineError | None = None
         self._judge_is_free = True
         self._can: frozenset[Capability] | None = None
@@ -242,8 +247,16 @@ class MeshPool:
         )
         switches = {**applications.switches, **(options.get("engine_env") or {})}
         with self._engine_of(topology, switches) as engine:
-            self._meshes[topology] = Mesh(self.manifests(paths), chosen, engine)
+            self._meshes[topology] = Mesh(self.manifests(paths), chosen, engine, self._take(runtime))
         return self._meshes[topology]
+
+    def _take(self, runtime: str) -> Runtime | None:
+        """What was begun, for whoever wants that runtime first."""
+        begun = self._begun
+        if begun is None or runtime not in ("auto", begun.name):
+            return None
+        self._begun = None
+        return begun
 
     @contextlib.contextmanager
     def _engine_of(self, topology: Topology, env: Mapping[str, str]) -> Iterator[Engine]:
@@ -283,6 +296,9 @@ class MeshPool:
         for topology in list(self._meshes):
             with contextlib.suppress(RuntimeFailure):
                 self._end(topology)
+        if isinstance(self._begun, Preparing):
+            self._begun.release()
+        self._begun = None
         if self._judge is not None:
             self._judge.close()
             self._judge = None

@@ -37,3 +37,13 @@ def choose(name: str) -> Runtime:
             return docker
         problems.append(problem)
     raise Unsupported("\n".join(problems))
+
+
+def early(name: str) -> Runtime | None:
+    """The runtime that `choose` will return, where that can be known without a trial."""
+    if name not in ("auto", "netns"):
+        return None
+    from meshtest.runtime.netns.runtime import NetnsRuntime  # noqa: PLC0415 - whoever imports this starts fast
+
+    netns = NetnsRuntime()
+    return netns if netns.surely_runs() else None

@@ -288,6 +288,20 @@ class Reserving(Protocol):
         """Remove everything that was made since."""
 
 
+@runtime_checkable
+class Preparing(Protocol):
+    """Optional ability of a runtime: what needs no plan starts before there is one."""
+
+    def prepare(self, targets: Sequence[str]) -> None:
+        """Begin with the next sandbox: start the role of the first target (the control plane), load the others.
+
+        Returns at once; a failure shows when the sandbox is started.
+        """
+
+    def release(self) -> None:
+        """End what was prepared and not used."""
+
+
 class Runtime(Protocol):
     """A way to run pods on this machine."""
 

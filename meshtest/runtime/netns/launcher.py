@@ -28,7 +28,10 @@ NOT_ALLOWED = 77
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run with the numbers of four sockets (control, descriptors, control plane, driver), or with `probe`."""
+    """Run with `probe`, or with the numbers of four sockets and the targets of roles.
+
+    The sockets lead to the supervisor (requests, then descriptors), the control plane and the driver.
+    """
     kernel.die_with_parent(signal.SIGKILL)
     try:
         isolate()
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> NoReturn:
         kernel.die_with_parent(signal.SIGKILL)
         os.close(held)
         _supervise(arguments, alive)
-    for descriptor in (alive, *map(int, filter(str.isdigit, arguments))):
+    for descriptor in (alive, *map(int, filter(str.isdigit, arguments[:4]))):
         os.close(descriptor)
     _, status = os.waitpid(pid, 0)
     os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
@@ -57,7 +60,7 @@ def _supervise(arguments: list[str], alive: int) -> NoReturn:
             os._exit(0)
         from meshtest.runtime.netns.supervisor import run  # noqa: PLC0415 - as above
 
-        run([int(number) for number in arguments], alive)
+        run([int(number) for number in arguments[:4]], arguments[4:], alive)
     except BaseException:  # noqa: BLE001 - the outermost frame; what it prints is the reason that pytest shows
         import traceback  # noqa: PLC0415 - only a supervisor that fails needs it
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
+import select
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -169,6 +171,40 @@ def start_role(
         return call_role(target, dict(config), sock)
 
     return forker.fork(name, body, keep=(sock.fileno(),))
+
+
+class EarlyRole:
+    """A role that starts before it is known what it shall do: it loads what it needs and waits to be told."""
+
+    def __init__(self, forker: Forker, name: str, target: str, sock: socket.socket) -> None:
+        reader, self._writer = os.pipe2(os.O_CLOEXEC)
+
+        def body() -> int | None:
+            name_process(name.rpartition("/")[2])
+            __import__(target.partition(":")[0])
+            if not select.select([reader], [], [], 0)[0]:
+                warm(target)
+            with os.fdopen(reader, encoding="utf-8") as told:
+                config = json.load(told)
+            return call_role(target, config, sock)
+
+        self.process = forker.fork(name, body, keep=(sock.fileno(), reader))
+        os.close(reader)
+
+    def tell(self, config: Mapping[str, Any]) -> None:
+        """Say what it shall do; one that has ended already is found by whoever waits for it."""
+        with contextlib.suppress(BrokenPipeError), os.fdopen(self._writer, "w", encoding="utf-8") as out:
+            json.dump(dict(config), out)
+
+
+def warm(target: str) -> None:
+    """Load a role before it is started or forked; one that cannot be loaded says so when it starts."""
+    module = target.partition(":")[0]
+    with contextlib.suppress(Exception):
+        __import__(module)
+        prepare = getattr(sys.modules[module], "warm", None)
+        if prepare is not None:
+            prepare()
 
 
 def execute(argv: tuple[str, ...], env: Mapping[str, str]) -> NoReturn:

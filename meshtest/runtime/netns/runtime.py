@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from meshtest.errors import RuntimeFailure
 from meshtest.mesh.addresses import RESOLVER
 from meshtest.runtime.base import Capability
+from meshtest.runtime.netns.begin import Beginning, Launcher
 from meshtest.runtime.netns.permission import ELSE, advice, plainly_allowed
 from meshtest.runtime.netns.rules import MARK
-from meshtest.runtime.netns.sandbox import Launcher, NetnsSandbox
+from meshtest.runtime.netns.sandbox import NetnsSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from meshtest.runtime.base import SandboxPlan
     from meshtest.wire import Frame
@@ -31,6 +32,9 @@ class NetnsRuntime:
     resolver = RESOLVER
     brings_envoy = False
 
+    def __init__(self) -> None:
+        self._begun: Beginning | None = None
+
     def capabilities(self) -> frozenset[Capability]:
         """What it can do here, probed."""
         _, abilities = self._probed
@@ -43,7 +47,11 @@ class NetnsRuntime:
 
     def refusal(self) -> str | None:
         """Return what `missing` does, but without a trial where nothing speaks against it."""
-        return None if sys.platform == "linux" and plainly_allowed() else self.missing()
+        return None if self.surely_runs() else self.missing()
+
+    def surely_runs(self) -> bool:
+        """Whether nothing speaks against its running here, as far as can be seen without a trial."""
+        return sys.platform == "linux" and plainly_allowed()
 
     def start(
         self,
@@ -52,7 +60,20 @@ class NetnsRuntime:
         on_event: Callable[[str, Frame], None] | None = None,
     ) -> NetnsSandbox:
         """Start everything and return at once."""
-        return NetnsSandbox(plan, on_access, on_event)
+        begun = self._begun or Beginning([plan.control_plane.target])
+        self._begun = None
+        return NetnsSandbox(begun, plan, on_access, on_event)
+
+    def prepare(self, targets: Sequence[str]) -> None:
+        """See `meshtest.runtime.base.Preparing`."""
+        if self._begun is None:
+            self._begun = Beginning(targets)
+
+    def release(self) -> None:
+        """End what was prepared and not used."""
+        if self._begun is not None:
+            self._begun.close()
+            self._begun = None
 
     @functools.cached_property
     def _probed(self) -> tuple[str | None, frozenset[Capability]]:

@@ -1,22 +1,18 @@
-"""pytest's end of a sandbox: starts the launcher, asks the supervisor, and ends it all."""
+"""pytest's end of a sandbox: tells the supervisor what to start, asks it, and ends it all."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
-import threading
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure, Unsupported
 from meshtest.runtime.base import Completed
 from meshtest.runtime.netns import spec
 from meshtest.runtime.netns.access import AccessLogs
+from meshtest.runtime.netns.begin import END
 from meshtest.runtime.netns.launcher import NOT_ALLOWED
 from meshtest.runtime.netns.permission import advice
 from meshtest.runtime.netns.supervisor import CONTROL_PLANE, DRIVER
@@ -26,90 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from meshtest.runtime.base import Action, Lost, NameFault, NetworkPlan, Part, PodPlan, Role, SandboxPlan
+    from meshtest.runtime.netns.begin import Beginning
     from meshtest.wire import Frame
 
 _SLACK = 10.0
 """Seconds that the supervisor gets beyond what a request itself may last."""
-_END = 3.0
-_PROGRAM = f"""
-import sys
-sys.path[:] = sys.argv.pop().split({os.pathsep!r})
-from meshtest.runtime.netns.launcher import main
-main(sys.argv[1:])
-"""
-
-
-class Launcher:
-    """The launcher's process, and the thread that started it.
-
-    The thread lives as long as the process: the kernel ends the process when the thread that made it ends.
-    """
-
-    def __init__(self, arguments: Sequence[str], descriptors: Sequence[int]) -> None:
-        self._arguments = arguments
-        self._descriptors = descriptors
-        self._process: subprocess.Popen[bytes] | None = None
-        self._failure: OSError | None = None
-        self._started = threading.Event()
-        self._ended = threading.Event()
-        self.stdout = b""
-        self.stderr = b""
-        self.status: int | None = None
-        threading.Thread(target=self._run, name="meshtest-launcher", daemon=True).start()
-        self._started.wait()
-        if self._failure is not None:
-            raise RuntimeFailure(f"cannot start {sys.executable}: {self._failure}") from self._failure
-
-    def wait(self, timeout: float) -> bool:
-        """Whether it has ended within `timeout` seconds."""
-        return self._ended.wait(timeout)
-
-    def kill(self) -> None:
-        """End it at once, and with it the sandbox."""
-        if self._process is not None:
-            self._process.kill()
-
-    def _run(self) -> None:
-        try:
-            self._process = subprocess.Popen(
-                launcher_command(self._arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=tuple(self._descriptors),
-                start_new_session=True,  # Ctrl-C is pytest's to answer
-            )
-        except OSError as exc:
-            self._failure = exc
-            return
-        finally:
-            self._started.set()
-        self.stdout, self.stderr = self._process.communicate()
-        self.status = self._process.returncode
-        self._ended.set()
-
-
-def launcher_command(arguments: Sequence[str]) -> list[str]:
-    """Start Python bare, without site-packages' start-up files, but with this process's import path."""
-    root = str(Path(__file__).parents[3])
-    path = os.pathsep.join([root, *(entry for entry in sys.path if entry)])
-    bytecode = ["-B"] if sys.dont_write_bytecode else []
-    return [sys.executable, "-I", "-S", "-u", *bytecode, "-c", _PROGRAM, *arguments, path]
-
-
-@dataclass(slots=True)
-class _Ends:
-    """Both ends of the sandbox's sockets."""
-
-    ours: list[socket.socket] = field(default_factory=list)
-    theirs: list[socket.socket] = field(default_factory=list)
-
-    def add(self, kind: socket.SocketKind) -> socket.socket:
-        """Make a pair and return our end."""
-        ours, theirs = socket.socketpair(type=kind)
-        self.ours.append(ours)
-        self.theirs.append(theirs)
-        return ours
 
 
 class NetnsSandbox:
@@ -117,6 +34,7 @@ class NetnsSandbox:
 
     def __init__(
         self,
+        begun: Beginning,
         plan: SandboxPlan,
         on_access: Callable[[str, bytes], None],
         on_event: Callable[[str, Frame], None] | None = None,
@@ -128,28 +46,17 @@ class NetnsSandbox:
         self._began = time.monotonic()
         self._on_event = on_event
         self._closed = False
-        ends = _Ends()
-        control = ends.add(socket.SOCK_STREAM)
-        descriptors = ends.add(socket.SOCK_SEQPACKET)
-        control_plane, driver = ends.add(socket.SOCK_STREAM), ends.add(socket.SOCK_STREAM)
-        numbers = [sock.fileno() for sock in ends.theirs]
-        try:
-            self._launcher = Launcher([str(number) for number in numbers], numbers)
-        except RuntimeFailure:
-            for sock in ends.ours:
-                sock.close()
-            raise
-        finally:
-            for sock in ends.theirs:
-                sock.close()
-        self._sockets = [control, control_plane, driver]
-        self._descriptors = descriptors
+        self._launcher = begun.launcher
+        self._sockets = [begun.control, begun.control_plane, begun.driver]
+        self._descriptors = begun.descriptors
         self._roles: dict[str, Channel] = {}
-        self._access = AccessLogs(descriptors, on_access)
+        self._access = AccessLogs(begun.descriptors, on_access)
         self._files: list[IO[bytes]] = []
-        self._supervisor = self._channel("the sandbox", control, self._note)
-        self.control_plane = self._channel("the control plane", control_plane, self._listener(CONTROL_PLANE))
-        self.driver = self._channel("the traffic driver", driver, self._listener(DRIVER))
+        self._supervisor = self._channel("the sandbox", begun.control, self._note)
+        self.control_plane = self._channel(
+            "the control plane", begun.control_plane, self._listener(CONTROL_PLANE)
+        )
+        self.driver = self._channel("the traffic driver", begun.driver, self._listener(DRIVER))
         self._start = self._supervisor.start("start", plan=spec.plan_to_json(plan))
 
     def ready(self, timeout: float) -> None:
@@ -253,10 +160,10 @@ class NetnsSandbox:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         # The launcher ends when the supervisor has, and the supervisor when everything in the sandbox has.
-        if not self._launcher.wait(_END):
+        if not self._launcher.wait(END):
             self._launcher.kill()
-            self._launcher.wait(_END)
-        self._access.join(_END)
+            self._launcher.wait(END)
+        self._access.join(END)
         for channel in (self._supervisor, self.control_plane, self.driver, *self._roles.values()):
             channel.close()
         for stream in self._files:

@@ -11,7 +11,7 @@ from meshtest.runtime.base import Part, Role
 from meshtest.runtime.netns import files, spec, starting
 from meshtest.runtime.netns.network import Router
 from meshtest.runtime.netns.pods import Namespaces, PodPlace
-from meshtest.runtime.netns.processes import Process, start_role
+from meshtest.runtime.netns.processes import Process, start_role, warm
 from meshtest.runtime.netns.stream import FrameSocket
 from meshtest.runtime.netns.supervisor import CONTROL_PLANE, DRIVER
 from meshtest.runtime.netns.table import ProcessTable, Refused
@@ -93,7 +93,7 @@ class Site:
     def warm(self, targets: Collection[str]) -> None:
         """Load roles before they are forked."""
         for target in dict.fromkeys(targets):
-            starting.warm(target)
+            warm(target)
             self.advance()
 
     def start_own(self, name: str) -> Process:

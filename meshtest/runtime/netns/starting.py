@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,13 +157,3 @@ def environment(spec: PodSpec, extra: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {"HOSTNAME": spec.hostname, "TMPDIR": str(files.TEMPORARY)}
     return {"PATH": os.defpath, **inherited, **own, **spec.env, **extra}
-
-
-def warm(target: str) -> None:
-    """Import a role before it is forked many times; one that cannot be imported says so when it starts."""
-    module = target.partition(":")[0]
-    with contextlib.suppress(Exception):
-        __import__(module)
-        prepare = getattr(sys.modules[module], "warm", None)
-        if prepare is not None:
-            prepare()

@@ -39,6 +39,12 @@ class FrameSocket:
         self._buffer += found
         return bool(found)
 
+    def has_news(self) -> bool:
+        """Whether something has arrived, or the end of the stream."""
+        import select  # noqa: PLC0415 - for the one who asks this, once
+
+        return bool(self._buffer or select.select([self.socket], [], [], 0)[0])
+
     def frames(self) -> Iterator[dict[str, Any]]:
         """The headers of the complete frames received."""
         while len(self._buffer) >= _LENGTHS.size:

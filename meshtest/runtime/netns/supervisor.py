@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from meshtest.runtime.netns import files
-from meshtest.runtime.netns.processes import Forker, name_process, start_role
+from meshtest.runtime.netns.processes import EarlyRole, Forker, name_process, warm
 from meshtest.runtime.netns.stream import FrameSocket
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ CONTROL_PLANE = "meshtest/control-plane"
 DRIVER = "meshtest/driver"
 
 
-def run(descriptors: list[int], launcher: int) -> NoReturn:
+def run(descriptors: list[int], targets: list[str], launcher: int) -> NoReturn:
     """Serve the first of four sockets (control, descriptors, control plane, driver) to its end.
 
-    The control plane takes longest to start and everything waits for it: it is forked before the rest of the
-    supervisor is even loaded.
+    The control plane (the first target) takes longest to start and everything waits for it: it is forked before the
+    rest of the supervisor is even loaded, and told what to do when the plan comes.
     """
     name_process("supervisor")
     forker = Forker(os.getcwd())  # noqa: PTH109 - as plain text, and before /run is rebuilt
@@ -37,18 +37,21 @@ def run(descriptors: list[int], launcher: int) -> NoReturn:
         os.set_inheritable(number, False)  # noqa: FBT003 - the only way to say it
     sockets = [socket.socket(fileno=number) for number in descriptors]
     control = FrameSocket(sockets[0])
-    first = _first_request(control)
-    timings = {"plan": time.monotonic()}
-    role = first["plan"]["control_plane"]
-    control_plane = start_role(forker, CONTROL_PLANE, role["target"], role["config"], sockets[2])
+    early = EarlyRole(forker, CONTROL_PLANE, targets[0], sockets[2])
 
     from meshtest.runtime.netns.loop import Loop  # noqa: PLC0415 - see above
     from meshtest.runtime.netns.site import Site  # noqa: PLC0415 - see above
 
+    for target in targets[1:]:
+        if not control.has_news():
+            warm(target)
+    first = _first_request(control)
+    timings = {"plan": time.monotonic()}
+    early.tell(first["plan"]["control_plane"]["config"])
     channels = {CONTROL_PLANE: sockets[2], DRIVER: sockets[3]}
     site = Site(forker, sockets[1], channels, timings)
     loop = Loop(control, launcher, site)
-    site.adopt(control_plane)
+    site.adopt(early.process)
     loop.serve(first)
 
 

@@ -13,8 +13,8 @@ import pytest
 from meshtest.errors import ScenarioError
 from meshtest.runtime import choose
 from meshtest.runtime.base import Capability
+from meshtest.runtime.netns.begin import launcher_command
 from meshtest.runtime.netns.permission import advice, plainly_allowed
-from meshtest.runtime.netns.sandbox import launcher_command
 
 
 def test_auto_chooses_netns_where_it_can_run(runtime: Any) -> None:
