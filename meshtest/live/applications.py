@@ -13,7 +13,7 @@ from meshtest.runtime.base import Image
 from meshtest.scenario.images import EVERY, ImageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from meshtest.mesh.model import MeshModel, Pod
     from meshtest.mesh.probes import Probe
@@ -110,6 +110,12 @@ def probes_of(pod: Pod, chosen: ImageSpec | None) -> Probes:
 
 def check_names(model: MeshModel, applications: Applications) -> None:
     """Raise ScenarioError where `calls` or `commands` name a workload that is not in the mesh."""
+    for error in unknown_names(model, applications):
+        raise error
+
+
+def unknown_names(model: MeshModel, applications: Applications) -> Iterator[ScenarioError]:
+    """An error for each name in `calls`, `commands` and the like that no workload or Service has."""
     known = sorted({pod.workload for pod in model.pods} | {service.name for service in model.services})
     named = {
         "calls": applications.calls,
@@ -123,7 +129,7 @@ def check_names(model: MeshModel, applications: Applications) -> None:
                 continue
             plain = name.rpartition("/")[2]
             if plain not in known:
-                raise ScenarioError(
+                yield ScenarioError(
                     f"no workload or service {name!r} in the mesh",
                     key=f"{key}.{name}",
                     expected=f"one of {', '.join(known) or 'the manifests'}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
-from meshtest.live.applications import check_names, image_of, lookup, probes_of, spec_of
+from meshtest.live.applications import image_of, lookup, probes_of, spec_of
 from meshtest.live.roles import CONTROL_PLANE, DRIVER, STANDIN
 from meshtest.mesh import standins
 from meshtest.mesh.addresses import RESOLVER
@@ -58,7 +58,6 @@ def sandbox_plan(
     `authority` is what the mesh's certificate authority is derived from: a control plane that is started anew has
     the same root. Empty: another one at each start.
     """
-    check_names(model, applications)
     around = around or Surroundings()
     config = {"directory": DIRECTORY, "seed": authority, "resolver": around.resolver}
     return SandboxPlan(

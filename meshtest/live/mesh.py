@@ -15,7 +15,7 @@ from meshtest.errors import ScenarioError, Unsupported
 from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
-from meshtest.live.applications import Applications, image_specs
+from meshtest.live.applications import Applications, image_specs, unknown_names
 from meshtest.live.arguments import member
 from meshtest.live.assembly import Surroundings, network_plan, sandbox_plan
 from meshtest.live.calls import Calls
@@ -23,6 +23,7 @@ from meshtest.live.changing import Changes
 from meshtest.live.control import ControlPlane, SharedDisk
 from meshtest.live.envoys import versions
 from meshtest.live.external import Externals
+from meshtest.live.notices import Notice
 from meshtest.live.policies import Policies
 from meshtest.live.probing import ask
 from meshtest.live.readiness import Readiness
@@ -96,7 +97,8 @@ class Mesh(Policies, Calls):
             sources: files, folders, globs or YAML text; of an object that two of them hold, the later wins.
             runtime: `auto`, `netns` or `docker`.
             mesh_config: Istio's MeshConfig, mapping or YAML.
-            commands: `ns/workload` -> argv of a program that runs instead of the stand-in service.
+            commands: `ns/workload` -> argv of a program that runs instead of the stand-in service; the workload may
+                also come later, by `apply`.
             calls: workload or service -> what its stand-in calls for each request.
             images: workload or `*` -> container image that runs instead of the stand-in service, or `manifest` for
                 the one that its manifest names (docker runtime).
@@ -127,6 +129,9 @@ class Mesh(Policies, Calls):
         self._deployments = GatewayDeployments(engine)
         self._take(runtime or self._choose_runtime())
         self._model = self._build(self._mesh_config)
+        unknown = [*unknown_names(self._model, self._applications)]
+        if unknown and not self.options.later_workloads:
+            raise unknown[0]
         sandbox = self._start_sandbox(self._model)
         self._sandbox = sandbox
         external = self.options.applications.external
@@ -141,7 +146,10 @@ class Mesh(Policies, Calls):
         self._stack.callback(self._readiness.close)
         self._await_ready(self._probe(self._model))
         pushed = self._with_key_sets(pushed)
-        self.notices = pushed.notices
+        later = (
+            Notice(level="warning", code="name", message=each.problem, object=each.key) for each in unknown
+        )
+        self.notices = (*later, *pushed.notices)
         self.timings = {"start": time.monotonic() - began, "engine": pushed.engine, "push": pushed.push}
 
     def _own_engine(self) -> Engine:

@@ -65,6 +65,8 @@ class MeshOptions:
     """Switches of istiod (`PILOT_...`)."""
     seed: int | None = None
     allow_unsupported: bool = False
+    later_workloads: bool = True
+    """Whether `commands` and the like may name workloads that no manifest has yet; a notice says so."""
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 

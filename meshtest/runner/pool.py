@@ -242,6 +242,7 @@ class MeshPool:
             runtime=runtime,
             applications=applications,
             seed=self.seed,
+            later_workloads=False,
             allow_unsupported=self.options.allow_unsupported,
             **options,
         )
