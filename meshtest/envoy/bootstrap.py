@@ -112,12 +112,7 @@ def bootstrap(
     told = dict(metadata) if metadata is not None else node_metadata(pod)
     config: dict[str, Any] = {
         "node": _node(pod, told),
-        "layered_runtime": {
-            "layers": [
-                {"name": "global config", "static_layer": _runtime_flags(pod.proxy_config)},
-                {"name": "admin", "admin_layer": {}},
-            ]
-        },
+        "layered_runtime": {"layers": _runtime_layers(pod.proxy_config)},
         **_FEW_STATISTICS,
         "bootstrap_extensions": [_internal_listeners()],
         "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
@@ -131,9 +126,8 @@ def bootstrap(
         },
     }
     if readiness is not None:
-        address = {"socket_address": {"address": readiness[0], "port_value": readiness[1]}}
         config["static_resources"]["listeners"].append(
-            _answering("readiness", address, path="/healthz/ready")
+            _answering("readiness", _socket(*readiness), path="/healthz/ready")
         )
     zipkin = zipkin_address(pod.proxy_config)
     if zipkin is not None:
@@ -155,6 +149,13 @@ def _node(pod: Pod, metadata: Mapping[str, Any]) -> dict[str, Any]:
         "locality": {key: value for key, value in locality.items() if value},
         "metadata": dict(metadata),
     }
+
+
+def _runtime_layers(proxy_config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": "global config", "static_layer": _runtime_flags(proxy_config)},
+        {"name": "admin", "admin_layer": {}},
+    ]
 
 
 def _runtime_flags(proxy_config: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +231,6 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
 
 
 def _zipkin(host: str, port: int) -> dict[str, Any]:
-    address = {"socket_address": {"address": host, "port_value": port}}
     return {
         "name": "zipkin",
         "type": "STRICT_DNS",
@@ -238,7 +238,7 @@ def _zipkin(host: str, port: int) -> dict[str, Any]:
         "connect_timeout": "1s",
         "load_assignment": {
             "cluster_name": "zipkin",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _socket(host, port)}}]}],
         },
     }
 
@@ -285,6 +285,10 @@ def _connection_bound(bound: int) -> dict[str, Any]:
 def _mark(value: int) -> dict[str, Any]:
     """SO_MARK (36) at SOL_SOCKET (1), before connecting."""
     return {"description": "mark", "level": 1, "name": 36, "int_value": value, "state": "STATE_PREBIND"}
+
+
+def _socket(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _pipe(path: str) -> dict[str, Any]:

@@ -74,28 +74,12 @@ async def _listen(path: str, plane: asyncio.Future[ControlPlane]) -> grpc.aio.Se
         async for response in control.secrets.serve(requests):
             yield response
 
+    deltas = (discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse)
+    whole = (discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse)
     server.add_generic_rpc_handlers(
         (
-            grpc.method_handlers_generic_handler(
-                _ADS,
-                {
-                    "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                        delta,
-                        request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
-                        response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
-                    )
-                },
-            ),
-            grpc.method_handlers_generic_handler(
-                _SDS,
-                {
-                    "StreamSecrets": grpc.stream_stream_rpc_method_handler(
-                        secrets,
-                        request_deserializer=discovery_pb2.DiscoveryRequest.FromString,
-                        response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString,
-                    )
-                },
-            ),
+            _streams(_ADS, "DeltaAggregatedResources", delta, *deltas),
+            _streams(_SDS, "StreamSecrets", secrets, *whole),
         )
     )
     before = os.umask(0o177)
@@ -105,3 +89,15 @@ async def _listen(path: str, plane: asyncio.Future[ControlPlane]) -> grpc.aio.Se
         os.umask(before)
     await server.start()
     return server
+
+
+def _streams(
+    service: str, method: str, serve: Any, asked: Any, answered: Any
+) -> grpc.GenericRpcHandler[Any, Any]:
+    """A service with one method that has streams both ways, of these messages."""
+    handler = grpc.stream_stream_rpc_method_handler(
+        serve,
+        request_deserializer=asked.FromString,
+        response_serializer=answered.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(service, {method: handler})

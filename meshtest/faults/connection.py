@@ -17,7 +17,7 @@ from meshtest.errors import ScenarioError, Unsupported
 from meshtest.faults.detours import Detour
 from meshtest.faults.making import faulty
 from meshtest.faults.places import named
-from meshtest.runtime.base import Between
+from meshtest.runtime.abilities import Between
 from meshtest.scenario import fault_connection as toxics
 from meshtest.scenario.fault_connection import Down, Stream, Toxic
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meshtest.faults.base import Ground
     from meshtest.mesh.model import Pod
-    from meshtest.runtime.base import Between
+    from meshtest.runtime.abilities import Between
     from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
     from meshtest.wire import Channel, Frame

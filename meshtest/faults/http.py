@@ -17,7 +17,7 @@ from meshtest.envoy.marks import FaultMark, baggage_member
 from meshtest.faults.detours import ROLE
 from meshtest.faults.making import faulty
 from meshtest.faults.places import ANYWHERE, callees, pods_of, service_called
-from meshtest.runtime.base import Between
+from meshtest.runtime.abilities import Between
 from meshtest.scenario.faults import Abort, Delay, FaultMatch, ResponseRate
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshtest.errors import Unsupported
 from meshtest.mesh.quantities import quantity_of
-from meshtest.runtime.base import Limits as Limiting
+from meshtest.runtime.abilities import Limits as Limiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

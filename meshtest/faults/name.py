@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ScenarioError, Unsupported, nearest
 from meshtest.faults.making import faulty, names
 from meshtest.faults.places import ANYWHERE, pods_of
-from meshtest.runtime.base import Misnames, NameFault
+from meshtest.runtime.abilities import Misnames
+from meshtest.runtime.base import NameFault
 from meshtest.scenario.fault_name import Dns
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ScenarioError, Unsupported
 from meshtest.faults.making import faulty
 from meshtest.faults.places import pods_of
-from meshtest.runtime.base import ArmsPackets, DelaysPackets, LosesPackets, Lost
+from meshtest.runtime.abilities import ArmsPackets, DelaysPackets, LosesPackets
+from meshtest.runtime.base import Lost
 from meshtest.scenario.fault_packet import Loss, PacketDelay, Partition
 
 if TYPE_CHECKING:

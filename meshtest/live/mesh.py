@@ -32,7 +32,8 @@ from meshtest.live.roles import EVERYWHERE
 from meshtest.live.sending import Sender
 from meshtest.live.state import MeshOptions
 from meshtest.mesh.manifests import load_in_turn
-from meshtest.runtime.base import Action, Capability, Part, Preparing, Reserving
+from meshtest.runtime.abilities import Preparing, Reserving
+from meshtest.runtime.base import Action, Capability, Part
 from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
 from meshtest.traffic.model import History

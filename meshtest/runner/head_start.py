@@ -27,7 +27,7 @@ def engine() -> Engine | None:
 def runtime(name: str) -> Runtime | None:
     """The runtime of this name, with a sandbox begun; None where what can run here has to be tried out."""
     from meshtest.runtime import early  # noqa: PLC0415 - as above
-    from meshtest.runtime.base import Preparing  # noqa: PLC0415 - as above
+    from meshtest.runtime.abilities import Preparing  # noqa: PLC0415 - as above
 
     found = early(name)
     if isinstance(found, Preparing):

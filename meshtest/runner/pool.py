@@ -6,13 +6,12 @@ collection: load -> model -> judged by istiod (engine only)        run: the same
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import EngineError, RuntimeFailure, ScenarioError, Unsupported, nearest
+from meshtest.errors import EngineError, RuntimeFailure, Unsupported
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.applications import Applications, image_specs
 from meshtest.live.external import Externals
@@ -24,7 +23,9 @@ from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
 from meshtest.mesh.mesh_config import settings_of
-from meshtest.runtime.base import Capability, Preparing
+from meshtest.runner.topology import check_options, topology_of
+from meshtest.runtime.abilities import Preparing
+from meshtest.runtime.base import Capability
 from meshtest.scenario.external import external_hosts
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.notices import Notice
     from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.runner.topology import Topology
     from meshtest.runtime.base import Runtime
     from meshtest.scenario.images import ImageSpec
     from meshtest.scenario.model import Scenario
@@ -54,15 +56,6 @@ class PoolOptions:
     allow_unsupported: bool = False
     root: Path = field(default_factory=Path)
     progress: Callable[[str], None] = _silent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
-    """What makes two tests share a mesh."""
-
-    manifests: tuple[str, ...]
-    applications: str
-    runtime: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +190,7 @@ class MeshPool:
         **options: Any,
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
-        _check_options(options)
+        check_options(options)
         paths = [
             path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path)
             for one in manifests
@@ -220,19 +213,7 @@ class MeshPool:
     def _mesh(
         self, paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
     ) -> Mesh:
-        shape = json.dumps(
-            [
-                _plain(applications.calls),
-                _plain(applications.commands),
-                applications.images,
-                dict(applications.proxies),
-                applications.external.hosts,
-                options,
-            ],
-            sort_keys=True,
-            default=str,
-        )
-        topology = Topology(manifests=tuple(map(str, paths)), applications=shape, runtime=runtime)
+        topology = topology_of(paths, applications, runtime, options)
         if topology in self._meshes:
             self._meshes[topology] = self._meshes.pop(topology)  # most recently used last
             return self._meshes[topology]
@@ -313,19 +294,3 @@ def paths_of(scenario: Scenario) -> list[Path]:
 def _beside(folder: Path, root: Path, path: Path) -> Path:
     """Relative to the test's own file, else to pytest's root."""
     return folder / path if (folder / path).exists() else root / path
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    known = ("calls", "commands", "images", "proxies", "external", "mesh_config", "engine_env")
-    for name in options:
-        if name not in known:
-            raise ScenarioError(
-                f"unknown argument {name!r}",
-                key="mesh",
-                expected=f"some of {', '.join(known)}",
-                nearest=nearest(name, known),
-            )
-
-
-def _plain(table: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {key: list(value) for key, value in table.items()}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshtest.live.notices import Notice
+    from meshtest.mesh.model import Manifest
+    from meshtest.report import model as journal
     from meshtest.scenario.model import Scenario
     from meshtest.traffic.model import History
 
@@ -55,6 +57,7 @@ class ScenarioResult:
     def to_dict(self, nodeid: str) -> dict[str, Any]:
         """The journal's entry."""
         scenario, checks, verdict = self.scenario, self.checks, self.verdict
+        applied = [manifest for each in scenario.changes for manifest in each.apply]
         kept = pack(self.history.exchanges, evidence={name for one in checks for name in one.evidence})
         return dict(
             result(
@@ -73,39 +76,39 @@ class ScenarioResult:
                 start=self.steps[0].start,
                 duration=self.steps[-1].stop - self.steps[0].start,
                 timings={step.name: step.stop - step.start for step in self.steps},
-                steps=[
-                    {"name": step.name, "status": step.status, "start": step.start, "stop": step.stop}
-                    for step in self.steps
-                ],
+                steps=[_step(step) for step in self.steps],
                 checks=[check(one) for one in checks],
                 faults=[fault(window) for window in self.history.faults],
                 changes=[change(made) for made in self.history.changes],
                 exchanges=kept,
                 decisions=decisions(unpack(kept)),
-                policies=[
-                    {
-                        "ref": str(manifest.ref),
-                        "file": manifest.location.file,
-                        "line": manifest.location.line,
-                        "yaml": _yaml(without_secrets(manifest.body)),
-                    }
-                    for manifest in (
-                        *scenario.policies,
-                        *(one for each in scenario.changes for one in each.apply),
-                    )
-                ],
-                messages=[
-                    {
-                        "level": notice.level,
-                        "code": notice.code,
-                        "text": f"{notice.object}: {notice.message}",
-                        "file": notice.location.file if notice.location else "",
-                        "line": notice.location.line if notice.location else 0,
-                    }
-                    for notice in self.notices
-                ],
+                policies=[_policy(manifest) for manifest in (*scenario.policies, *applied)],
+                messages=[_message(notice) for notice in self.notices],
             )
         )
+
+
+def _step(step: Step) -> journal.Step:
+    return {"name": step.name, "status": step.status, "start": step.start, "stop": step.stop}
+
+
+def _policy(manifest: Manifest) -> journal.PolicyEntry:
+    return {
+        "ref": str(manifest.ref),
+        "file": manifest.location.file,
+        "line": manifest.location.line,
+        "yaml": _yaml(without_secrets(manifest.body)),
+    }
+
+
+def _message(notice: Notice) -> journal.MessageEntry:
+    return {
+        "level": notice.level,
+        "code": notice.code,
+        "text": f"{notice.object}: {notice.message}",
+        "file": notice.location.file if notice.location else "",
+        "line": notice.location.line if notice.location else 0,
+    }
 
 
 def unjudged(scenario: Scenario, nodeid: str) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """What a runtime is: a place where pods run.
 
 A `Runtime` starts a `Sandbox` from a plan and returns at once; everything in it comes up in parallel and
-`ready` waits for it. What a runtime cannot do is missing from its `capabilities`, never silently skipped.
+`ready` waits for it. What a runtime cannot do is missing from its `capabilities`, never silently skipped; what not
+every runtime or sandbox can be asked is in `abilities`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshtest.mesh.disk import Disk
 
@@ -206,100 +207,6 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """End everything; idempotent."""
-
-
-@runtime_checkable
-class Between(Protocol):
-    """Optional ability of a sandbox: more processes of meshtest's own, in the network between the pods."""
-
-    def address(self, name: str) -> str:
-        """Where the process of this name can listen: an address that no pod has."""
-
-    def role(self, name: str, role: Role) -> Channel:
-        """Start a process, unless one of this name (`meshtest/...`) runs; returns the channel to it.
-
-        A program of this machine that its configuration names under `argv` is there for it.
-        """
-
-
-@runtime_checkable
-class LosesPackets(Protocol):
-    """Optional ability of a sandbox: packets between pods get lost (Capability.PACKET_LOSS)."""
-
-    def lose(self, name: str, lost: Sequence[Lost]) -> None:
-        """Have packets vanish from now on, also those of connections that exist; `name` is the fault's own."""
-
-    def lost(self, name: str) -> int:
-        """How many packets have vanished so."""
-
-    def restore(self, name: str) -> int:
-        """Let packets through again and return how many have vanished; 0 for a fault that is unknown or over."""
-
-
-@runtime_checkable
-class DelaysPackets(Protocol):
-    """Optional ability of a sandbox: packets of pods come late (Capability.NETEM)."""
-
-    def delay(self, name: str, addresses: Sequence[str], delay: float, jitter: float) -> None:
-        """Hold up, by seconds, every packet from and to these pods; `name` is the fault's own."""
-
-    def delayed(self, name: str) -> int:
-        """How many packets have been held up."""
-
-    def undelay(self, name: str) -> int:
-        """Let packets through at once again; how many were held up, 0 for a fault that is unknown or over."""
-
-
-@runtime_checkable
-class ArmsPackets(Protocol):
-    """Optional ability of a sandbox whose packet faults take a while to prepare."""
-
-    def arm(self, name: str, lost: Sequence[Lost]) -> None:
-        """Get ready, so that `lose` with the same words holds at once."""
-
-
-@runtime_checkable
-class Misnames(Protocol):
-    """Optional ability of a sandbox: its resolver answers wrongly."""
-
-    def misname(self, name: str, fault: NameFault | None) -> None:
-        """Have the resolver answer wrongly from now on, or rightly again; later faults lie over earlier ones."""
-
-    def misnamed(self, name: str) -> int:
-        """How many queries have been answered so."""
-
-
-@runtime_checkable
-class Limits(Protocol):
-    """Optional ability of a sandbox: applications get less CPU or memory (Capability.RESOURCE_LIMITS)."""
-
-    def limit(self, pod: str, cpus: float | None, memory: int | None) -> None:
-        """Give a pod's application so many CPUs and bytes from now on; None: what it had at its start."""
-
-
-@runtime_checkable
-class Reserving(Protocol):
-    """Optional ability of a runtime: several of its sandboxes share a network, so each has addresses of its own."""
-
-    def reserve(self) -> str:
-        """Make room for the next sandbox; returns the first two numbers of its pods' addresses."""
-
-    def release(self) -> None:
-        """Remove everything that was made since."""
-
-
-@runtime_checkable
-class Preparing(Protocol):
-    """Optional ability of a runtime: what needs no plan starts before there is one."""
-
-    def prepare(self, targets: Sequence[str]) -> None:
-        """Begin with the next sandbox: start the role of the first target (the control plane), load the others.
-
-        Returns at once; a failure shows when the sandbox is started.
-        """
-
-    def release(self) -> None:
-        """End what was prepared and not used."""
 
 
 class Runtime(Protocol):

@@ -65,7 +65,7 @@ class NetnsRuntime:
         return NetnsSandbox(begun, plan, on_access, on_event)
 
     def prepare(self, targets: Sequence[str]) -> None:
-        """See `meshtest.runtime.base.Preparing`."""
+        """See `meshtest.runtime.abilities.Preparing`."""
         if self._begun is None:
             self._begun = Beginning(targets)
 

@@ -103,58 +103,58 @@ def traffic(number: int, *, seed: int = 1, failing: float = 0.0) -> list[Exchang
 def _any_exchange(rng: random.Random, number: int, failing: float) -> Exchange:
     latency = rng.lognormvariate(-5.5, 0.5)
     if rng.random() < failing:
-        kind = rng.choice(("503", "503", "403", "timeout", "reset"))
-        if kind == "403":
-            denied = hop(
-                side="inbound",
-                pod="default/ratings-v1-0",
-                status=403,
-                config="",
-                tls="TLSv1.3",
-                peer=SPIFFE + "reviews",
-                start=T0 + number / 100,
-                details="rbac_access_denied_matched_policy[ns[default]-policy[deny-reviews]-rule[0]]",
-            )
-            return exchange(number, status=403, latency=latency, backend=None, hops=(denied,))
-        if kind == "503":
-            spent = hop(
-                start=T0 + number / 100, status=503, attempts=3, flags="URX", upstream_peer=SPIFFE + "ratings"
-            )
-            tries = tuple(
-                hop(
-                    side="inbound",
-                    pod="default/ratings-v1-0",
-                    status=503,
-                    attempt=one + 1,
-                    flags="FI",
-                    config="",
-                    details="fault_filter_abort",
-                    tls="TLSv1.3",
-                    peer=SPIFFE + "reviews",
-                    faults=("f1",),
-                    start=T0 + number / 100 + 0.001 * (one + 1),
-                )
-                for one in range(3)
-            )
-            return exchange(
-                number, status=503, latency=latency * 9, backend=None, hops=(spent, *tries), faults=("f1",)
-            )
-        outcome = Outcome.TIMEOUT if kind == "timeout" else Outcome.RESET
-        lost = hop(
-            start=T0 + number / 100,
-            status=0,
-            flags="DC",
-            details="downstream_remote_disconnect",
-            upstream_peer="",
-        )
-        return exchange(
-            number, status=None, outcome=outcome, latency=latency + 1.0, backend=None, hops=(lost,)
-        )
+        return rng.choice((_spent, _spent, _denied, _timed_out, _reset))(number, latency)
     version = rng.choice(("ratings-v1", "ratings-v1", "ratings-v1", "ratings-v2"))
     answer = BackendReply(
         workload=version, namespace="default", pod=f"default/{version}-0", request=BackendRequest()
     )
     return exchange(number, latency=latency, backend=answer)
+
+
+def _arrived(number: int, **changed: Any) -> Hop:
+    """What the callee's sidecar tells."""
+    fields = {
+        "side": "inbound",
+        "pod": "default/ratings-v1-0",
+        "config": "",
+        "tls": "TLSv1.3",
+        "peer": SPIFFE + "reviews",
+        "start": T0 + number / 100,
+    }
+    return hop(**{**fields, **changed})
+
+
+def _denied(number: int, latency: float) -> Exchange:
+    details = "rbac_access_denied_matched_policy[ns[default]-policy[deny-reviews]-rule[0]]"
+    hops = (_arrived(number, status=403, details=details),)
+    return exchange(number, status=403, latency=latency, backend=None, hops=hops)
+
+
+def _spent(number: int, latency: float) -> Exchange:
+    """Three attempts, each of which met a fault."""
+    left = hop(start=T0 + number / 100, status=503, attempts=3, flags="URX", upstream_peer=SPIFFE + "ratings")
+    met: dict[str, Any] = {"status": 503, "flags": "FI", "details": "fault_filter_abort", "faults": ("f1",)}
+    begun = T0 + number / 100
+    tries = (_arrived(number, attempt=one, start=begun + 0.001 * one, **met) for one in (1, 2, 3))
+    return exchange(
+        number, status=503, latency=latency * 9, backend=None, hops=(left, *tries), faults=("f1",)
+    )
+
+
+def _timed_out(number: int, latency: float) -> Exchange:
+    return _lost(number, latency, Outcome.TIMEOUT)
+
+
+def _reset(number: int, latency: float) -> Exchange:
+    return _lost(number, latency, Outcome.RESET)
+
+
+def _lost(number: int, latency: float, outcome: Outcome) -> Exchange:
+    left = hop(
+        start=T0 + number / 100, status=0, flags="DC", details="downstream_remote_disconnect",
+        upstream_peer="",
+    )  # fmt: skip
+    return exchange(number, status=None, outcome=outcome, latency=latency + 1.0, backend=None, hops=(left,))
 
 
 def scenario(name: str = "retry-mends-one-bad-attempt", **changed: Any) -> Result:
@@ -211,35 +211,7 @@ def failed(name: str = "outlier-ejection-spares-callers", number: int = 400) -> 
         verdict="fail",
         reason=f"successRate: expected at least 99 %, saw {100 - 100 * len(bad) / number:.1f} % "
         f"({len(bad)} of {number} failed)",
-        checks=[
-            check(
-                {
-                    "name": "successRate",
-                    "verdict": "fail",
-                    "reason": f"{len(bad)} of {number} requests failed; at most {number // 100} may",
-                    "observed": {"rate": 1 - len(bad) / number, "n": number, "window": "0 s to 4 s"},
-                    "evidence": bad[:4],
-                    "file": f"suites/resilience/{name}.mesh.yaml",
-                    "line": 31,
-                }
-            ),
-            check(
-                {
-                    "name": "attempts",
-                    "verdict": "pass",
-                    "reason": "at most 3 attempts were made, 3 are allowed",
-                    "observed": {"max": 3},
-                }
-            ),
-            check(
-                {
-                    "name": "recovers",
-                    "verdict": "unknown",
-                    "reason": "no exchange after the fault window",
-                    "observed": {},
-                }
-            ),
-        ],
+        checks=_checks_of_failed(name, number, bad),
         faults=[
             fault(
                 {
@@ -265,6 +237,34 @@ def failed(name: str = "outlier-ejection-spares-callers", number: int = 400) -> 
         ],
         failure=f"successRate: expected at least 99 %\n  {len(bad)} of {number} failed\n",
     )
+
+
+def _checks_of_failed(name: str, number: int, bad: list[str]) -> list[dict[str, Any]]:
+    """One check of each verdict."""
+    told: list[dict[str, Any]] = [
+        {
+            "name": "successRate",
+            "verdict": "fail",
+            "reason": f"{len(bad)} of {number} requests failed; at most {number // 100} may",
+            "observed": {"rate": 1 - len(bad) / number, "n": number, "window": "0 s to 4 s"},
+            "evidence": bad[:4],
+            "file": f"suites/resilience/{name}.mesh.yaml",
+            "line": 31,
+        },
+        {
+            "name": "attempts",
+            "verdict": "pass",
+            "reason": "at most 3 attempts were made, 3 are allowed",
+            "observed": {"max": 3},
+        },
+        {
+            "name": "recovers",
+            "verdict": "unknown",
+            "reason": "no exchange after the fault window",
+            "observed": {},
+        },
+    ]
+    return [dict(check(one)) for one in told]
 
 
 def unknown(name: str = "kill-is-survived") -> Result:

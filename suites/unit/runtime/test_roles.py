@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from meshtest.errors import RuntimeFailure
-from meshtest.runtime.base import Action, Between, Part, Role
+from meshtest.runtime.abilities import Between
+from meshtest.runtime.base import Action, Part, Role
 from meshtest.waiting import wait_until
 
 ROUTER = Role(target="netns_roles:driver")

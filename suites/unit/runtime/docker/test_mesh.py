@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest import Mesh, faults
-from meshtest.runtime.base import Action, LosesPackets, Lost, Misnames, NameFault, Part
+from meshtest.runtime.abilities import LosesPackets, Misnames
+from meshtest.runtime.base import Action, Lost, NameFault, Part
 from meshtest.runtime.docker import containers
 from meshtest.traffic.model import Outcome
 from meshtest.waiting import wait_until

@@ -1,0 +1,60 @@
+"""What makes two tests share a mesh: the same manifests with the same applications, on the same runtime."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshtest.errors import ScenarioError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from meshtest.live.applications import Applications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """A mesh as its tests ask for it."""
+
+    manifests: tuple[str, ...]
+    applications: str
+    runtime: str
+
+
+def topology_of(
+    paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
+) -> Topology:
+    """The mesh of these files; policies that tests apply later make no difference."""
+    shape = [
+        _plain(applications.calls),
+        _plain(applications.commands),
+        applications.images,
+        dict(applications.proxies),
+        applications.external.hosts,
+        options,
+    ]
+    return Topology(
+        manifests=tuple(map(str, paths)),
+        applications=json.dumps(shape, sort_keys=True, default=str),
+        runtime=runtime,
+    )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise ScenarioError for an argument of the `mesh` marker that there is not."""
+    known = ("calls", "commands", "images", "proxies", "external", "mesh_config", "engine_env")
+    for name in options:
+        if name not in known:
+            raise ScenarioError(
+                f"unknown argument {name!r}",
+                key="mesh",
+                expected=f"some of {', '.join(known)}",
+                nearest=nearest(name, known),
+            )
+
+
+def _plain(table: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {key: list(value) for key, value in table.items()}
