@@ -61,10 +61,12 @@ def run(options: argparse.Namespace) -> int:
     from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - `--help` needs nothing of it
     from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
     from meshtest.live.explaining import of_manifests  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import mesh_config_in  # noqa: PLC0415 - as above
 
     caller, method, url, paths = _words(options.words)
     manifests = _manifests(paths, options)
-    config = Path(options.mesh_config).read_text(encoding="utf-8") if options.mesh_config else None
+    given = Path(options.mesh_config).read_text(encoding="utf-8") if options.mesh_config else None
+    config = mesh_config_in(manifests) if given is None else given
     engine = Engine.start(find_or_build(say))
     try:
         model = _model(manifests, engine, config, options)

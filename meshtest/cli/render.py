@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.cli.terminal import Terminal, say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from meshtest.mesh.model import Manifest, MeshModel, Pod
 
@@ -50,9 +51,10 @@ def run(options: argparse.Namespace) -> int:
     from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - as above
     from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
 
-    settings = settings_of(_read(options.mesh_config))
-    chosen = BuildOptions(settings=settings, allow_unsupported=options.allow_unsupported)
     given = load(options.paths, allow_unsupported=options.allow_unsupported)
+    chosen = BuildOptions(
+        settings=settings_of(_config(options, given)), allow_unsupported=options.allow_unsupported
+    )
     model = build_model(given, made=_deployed(given), options=chosen)
     text = _text(_rendered(model, options), as_json=options.json)
     if options.against is None:
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     applied = load(options.against, allow_unsupported=options.allow_unsupported)
     # Addresses stay those of the first input, so that only what the policies change differs.
     merged = merge(given, applied)
+    chosen = replace(chosen, settings=settings_of(_config(options, merged)))
     other = build_model(merged, made=_deployed(merged), previous=model, options=chosen)
     changed = _text(_rendered(other, options), as_json=options.json)
     _print_difference(text, changed, options)
@@ -91,7 +94,7 @@ def _rendered(model: MeshModel, options: argparse.Namespace) -> _Configuration:
         from meshtest.errors import ScenarioError  # noqa: PLC0415 - only for the mistake
 
         raise ScenarioError(f"{pod.workload_key} has no sidecar, so istiod makes no configuration for it")
-    found = configuration(model, pod, _read(options.mesh_config))
+    found = configuration(model, pod, _config(options, model.manifests))
     wanted = KINDS if options.type == "all" else [options.type]
     return {
         kind: {name: each for name, each in found[kind].items() if options.name in name}
@@ -99,12 +102,15 @@ def _rendered(model: MeshModel, options: argparse.Namespace) -> _Configuration:
     }  # fmt: skip
 
 
-def _read(path: str | None) -> str | None:
-    if path is None:
-        return None
-    from pathlib import Path  # noqa: PLC0415 - only with the option
+def _config(options: argparse.Namespace, manifests: Iterable[Manifest]) -> str | None:
+    """The MeshConfig of the option, or that of the manifests."""
+    from pathlib import Path  # noqa: PLC0415 - `--help` needs nothing of it
 
-    return Path(path).read_text(encoding="utf-8")
+    from meshtest.mesh.mesh_config import mesh_config_in  # noqa: PLC0415 - as above
+
+    if options.mesh_config is None:
+        return mesh_config_in(manifests)
+    return Path(options.mesh_config).read_text(encoding="utf-8")
 
 
 def configuration(model: MeshModel, pod: Pod, mesh_config: str | None = None) -> _Configuration:

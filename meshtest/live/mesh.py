@@ -97,7 +97,7 @@ class Mesh(Policies, Calls):
         Args:
             sources: files, folders, globs or YAML text; of an object that two of them hold, the later wins.
             runtime: `auto`, `netns` or `docker`.
-            mesh_config: Istio's MeshConfig, mapping or YAML.
+            mesh_config: Istio's MeshConfig, mapping or YAML; without it that of a ConfigMap `istio` in `istio-system`.
             commands: `ns/workload` -> argv of a program that runs instead of the stand-in service; the workload may
                 also come later, by `apply`.
             calls: workload or service -> what its stand-in calls for each request.
@@ -129,7 +129,8 @@ class Mesh(Policies, Calls):
         self.engine = engine
         self._deployments = GatewayDeployments(engine)
         self._take(runtime or self._choose_runtime())
-        self._model = self._build(self._mesh_config)
+        config = self._in_force(self._mesh_config)
+        self._model = self._build(config)
         unknown = [*unknown_names(self._model, self._applications)]
         if unknown and not self.options.later_workloads:
             raise unknown[0]
@@ -140,9 +141,7 @@ class Mesh(Policies, Calls):
         self._control = ControlPlane(engine, sandbox.control_plane, self.options.timeouts, disk)
         self._reachable, self._network = self._model, network_plan(self._model)
         self._control.on_names = lambda: self._tell_network(self._reachable)
-        pushed = self._control.change(
-            self._model, self._mesh_config, lambda: sandbox.ready(self.options.timeouts.start)
-        )
+        pushed = self._control.change(self._model, config, lambda: sandbox.ready(self.options.timeouts.start))
         self._sender = Sender(sandbox.driver, self._log, self.options.timeouts, self.seed)
         self._stack.callback(self._readiness.close)
         self._await_ready(self._probe(self._model))

@@ -13,7 +13,7 @@ from meshtest.live.probing import probed
 from meshtest.live.state import MeshState, by_identity, mesh_config_text
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import load_in_turn
-from meshtest.mesh.mesh_config import settings_of
+from meshtest.mesh.mesh_config import mesh_config_in, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,8 @@ class Policies(MeshState):
     ) -> Pushed:
         """Have exactly these objects besides the manifests that the mesh was started with.
 
-        `mesh_config` replaces Istio's MeshConfig; without it the one the mesh was started with holds.
+        `mesh_config` replaces Istio's MeshConfig; without it the one the mesh was started with holds, or that of a
+        ConfigMap `istio` in `istio-system`.
         """
         wanted = by_identity(self._load(sources))
         config = mesh_config_text(self.options.mesh_config if mesh_config is None else mesh_config)
@@ -76,6 +77,18 @@ class Policies(MeshState):
         ready = [source for source in sources if isinstance(source, Manifest)]
         paths = [source for source in sources if not isinstance(source, Manifest)]
         return [*ready, *load_in_turn(paths, allow_unsupported=self.options.allow_unsupported)]
+
+    def _in_force(
+        self, mesh_config: str | None, applied: Objects | None = None, base: Objects | None = None
+    ) -> str | None:
+        """The MeshConfig that is given, or else what the manifests say, as in a cluster."""
+        if mesh_config is not None:
+            return mesh_config
+        objects = {
+            **(self._base if base is None else base),
+            **(self._applied if applied is None else applied),
+        }
+        return mesh_config_in(objects.values())
 
     def _build(
         self,
@@ -125,7 +138,8 @@ class Policies(MeshState):
         again = pushed
         if self._key_sets.fetch(sources, lambda request: self._sender.quietly(place, request), authorities):
             with self._changing:
-                again = self._control.change(self._key_sets.filled(self._model), self._mesh_config)
+                config = self._in_force(self._mesh_config)
+                again = self._control.change(self._key_sets.filled(self._model), config)
         news = known != set(self._key_sets.missed) or any(each.code == CODE for each in pushed.notices)
         return replace(
             pushed,
@@ -153,7 +167,8 @@ class Policies(MeshState):
 
     def _go_to(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
         old = self._model
-        model = self._build(mesh_config, applied, base, old)
+        config = self._in_force(mesh_config, applied, base)
+        model = self._build(config, applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
         fresh = [pod for pod in model.pods if before.get(pod.key) != pod]
         stale = [key for key, pod in before.items() if after.get(key) != pod]
@@ -168,7 +183,7 @@ class Policies(MeshState):
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
         try:
-            pushed = self._control.change(self._key_sets.filled(model), mesh_config, start_pods)
+            pushed = self._control.change(self._key_sets.filled(model), config, start_pods)
         except ConfigurationRejected:
             self._sandbox.remove_pods([pod.key for pod in fresh if pod.key not in before])
             self._tell_network(old)

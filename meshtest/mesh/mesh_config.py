@@ -14,7 +14,9 @@ from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN
 from meshtest.mesh.unsupported import unsupported_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meshtest.mesh.model import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,21 @@ def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
         proxy=_mapping(found.get("defaultConfig")),
         unsupported=tuple(unsupported_settings(found)),
     )
+
+
+def mesh_config_in(manifests: Iterable[Manifest]) -> str | None:
+    """The MeshConfig that a cluster's istiod reads: `mesh` of the ConfigMap `istio`, as an installation writes it."""
+    found = None
+    for manifest in manifests:
+        ref = manifest.ref
+        if (ref.api_version, ref.kind, ref.namespace, ref.name) == (
+            "v1",
+            "ConfigMap",
+            ROOT_NAMESPACE,
+            "istio",
+        ):
+            found = (manifest.body.get("data") or {}).get("mesh")
+    return None if found is None else str(found)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -130,3 +130,20 @@ def test_a_field_that_istio_does_not_know_is_a_mistake(mesh: Mesh) -> None:
     with pytest.raises(ScenarioError, match=r"^meshConfig: .*trustDomian"):
         mesh.replace(mesh_config="trustDomian: td.example")
     assert mesh.request(ALICE, URL).status == 200
+
+
+def test_without_another_it_is_that_of_istios_config_map(mesh: Mesh) -> None:
+    config_map = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "trustDomain: td.example"}
+---
+"""
+    mesh.replace(config_map, ONLY % "td.example")
+    assert mesh.request(ALICE, URL).peer_identity == "spiffe://td.example/ns/shop/sa/alice"
+    mesh.replace(config_map, mesh_config="trustDomain: other.example")
+    assert mesh.request(ALICE, URL).peer_identity == "spiffe://other.example/ns/shop/sa/alice"
+    mesh.replace(config_map)
+    mesh.delete(config_map)
+    assert mesh.request(ALICE, URL).peer_identity == "spiffe://cluster.local/ns/shop/sa/alice"
