@@ -143,8 +143,8 @@ def _bare_containers(daemon: Daemon, image: str, pods: int) -> float:
 
     from meshtest.runtime.docker import cleaning
     from meshtest.runtime.docker.client import ContainerSpec
-    from meshtest.runtime.docker.containers import Network
     from meshtest.runtime.docker.labels import Run
+    from meshtest.runtime.docker.network import Network
 
     run = Run.new()
     network = Network(name=run.name, prefix="10.199")

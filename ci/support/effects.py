@@ -88,9 +88,10 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
 """Kind -> field, with all below it -> why."""
 
 _PORT = "name port targetPort protocol appProtocol nodePort"
-_CONTAINER = """name image command args workingDir envFrom ports volumeMounts resources env[].name env[].value
+_RUNNABLE = """name image command args workingDir envFrom ports volumeMounts resources env[].name env[].value
     env[].valueFrom.fieldRef env[].valueFrom.resourceFieldRef env[].valueFrom.configMapKeyRef
-    env[].valueFrom.secretKeyRef securityContext.runAsUser securityContext.runAsGroup readinessProbe startupProbe"""
+    env[].valueFrom.secretKeyRef securityContext.runAsUser securityContext.runAsGroup"""
+_CONTAINER = f"{_RUNNABLE} readinessProbe startupProbe"
 _RULES, _SUBJECTS = "apiGroups resources resourceNames verbs", "kind name namespace"
 
 
@@ -125,7 +126,7 @@ ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
     ("apps", "StatefulSet"): _in("spec", "replicas selector serviceName ordinals.start"),
     ("", "Pod"): (
         *_in("spec.containers[]", _CONTAINER),
-        *_in("spec.initContainers[]", "restartPolicy ports"),
+        *_in("spec.initContainers[]", f"restartPolicy {_RUNNABLE}"),
         *_in("spec.volumes[]", _VOLUME),
         *_in("spec", _POD),
     ),

@@ -15,7 +15,7 @@ from meshtest.scenario.images import EVERY, ImageSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.model import Container, MeshModel, Pod
     from meshtest.mesh.probes import Probe
 
     Probes = tuple[Probe | None, Probe | None]
@@ -81,6 +81,29 @@ def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:
         user=named.user if named else "",
         disk=disk_of(model, pod),
         cpus=chosen.resources.cpu or limits.get("limits.cpu"),
+        memory=None if memory is None else int(memory),
+        before={box.name: _before(model, pod, box) for box in pod.preparing},
+    )
+
+
+def _before(model: MeshModel, pod: Pod, box: Container) -> Image:
+    """An init container, as its manifest has it."""
+    if not box.image:
+        raise ScenarioError(
+            f"the init container {box.name} of {pod.workload_key} names no image",
+            key="images",
+            expected="an image in its manifest",
+        )
+    env, memory = environment_of(model, pod, box), box.resources.get("limits.memory")
+    return Image(
+        reference=box.image,
+        command=_words(box.command, env) or None,
+        args=_words(box.args, env) or None,
+        env=env,
+        working_directory=box.working_directory,
+        user=box.user,
+        disk=disk_of(model, pod, box),
+        cpus=box.resources.get("limits.cpu"),
         memory=None if memory is None else int(memory),
     )
 

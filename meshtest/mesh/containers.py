@@ -13,6 +13,8 @@ from meshtest.mesh.volumes import volumes_of
 if TYPE_CHECKING:
     from meshtest.mesh.fields import Fields
 
+_ISTIOS = ("istio-init", "istio-validation", "enable-core-dump")
+"""In pods that were injected before (istio/istio: pkg/kube/inject); what they do is done."""
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
@@ -22,6 +24,15 @@ def containers_of(spec: Fields) -> tuple[Container, ...]:
     if not found:
         raise spec.error("containers", "missing", expected="at least one container")
     return tuple(_container(spec, item) for item in found)
+
+
+def preparing_of(spec: Fields) -> tuple[Container, ...]:
+    """The init containers of a pod's spec, but for Istio's own and those that are sidecars."""
+    return tuple(
+        _container(spec, item)
+        for item in spec.items("initContainers")
+        if item.text("restartPolicy") != "Always" and item.text("name") not in _ISTIOS
+    )
 
 
 def container_ports(spec: Fields) -> tuple[ContainerPort, ...]:

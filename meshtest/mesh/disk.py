@@ -16,3 +16,5 @@ class Disk:
     files: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
     """Absolute path -> content and mode."""
     folders: tuple[str, ...] = ()
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Folder -> volume, where the pod's containers find what another one of them wrote."""

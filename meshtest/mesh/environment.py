@@ -31,12 +31,12 @@ def application_of(pod: Pod) -> Container | None:
     return next((box for box in pod.containers if box.name != PROXY_CONTAINER), None)
 
 
-def environment_of(model: MeshModel, pod: Pod) -> dict[str, str]:
-    """What the manifest sets for the application.
+def environment_of(model: MeshModel, pod: Pod, box: Container | None = None) -> dict[str, str]:
+    """What the manifest sets for a container of a pod, its application's unless said otherwise.
 
     Raises ManifestError for what is not there, where a cluster would not start the container.
     """
-    box = application_of(pod)
+    box = box or application_of(pod)
     if box is None:
         return {}
     imported: dict[str, str] = {}

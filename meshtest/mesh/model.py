@@ -119,6 +119,8 @@ class Pod:
     service_account: str = "default"
     ports: tuple[ContainerPort, ...] = ()
     containers: tuple[Container, ...] = ()
+    preparing: tuple[Container, ...] = ()
+    """Those that run to their end before the others, in turn."""
     hostname: str = ""
     subdomain: str = ""
     locality: str = ""

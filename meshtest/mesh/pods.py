@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshtest.mesh import names
 from meshtest.mesh.addresses import is_ipv4
-from meshtest.mesh.containers import container_ports, containers_of
+from meshtest.mesh.containers import container_ports, containers_of, preparing_of
 from meshtest.mesh.fields import Fields, fields_of
 from meshtest.mesh.injection import AMBIENT, Candidate, injected_labels, is_ambient, pod_kind
 from meshtest.mesh.known_fields import check_workload
@@ -104,6 +104,7 @@ def _pod(manifest: Manifest, template: Fields, around: Surroundings, *, name: st
         service_account=spec.text("serviceAccountName") or spec.text("serviceAccount") or "default",
         ports=container_ports(spec),
         containers=candidate.containers,
+        preparing=preparing_of(spec),
         hostname=name if stateful else spec.text("hostname"),
         subdomain=manifest_service_name(manifest) if stateful else spec.text("subdomain"),
         locality=locality_of(labels, node),

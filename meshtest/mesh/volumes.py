@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from meshtest.mesh.fields import Fields
-    from meshtest.mesh.model import MeshModel, Pod
+    from meshtest.mesh.model import Container, MeshModel, Pod
 
 _MODE = 0o644
 _OBJECTS = {"configMap": (CONFIG_MAP, "name"), "secret": (SECRET, "secretName")}
@@ -51,6 +51,8 @@ class Volume:
     path: str
     sub_path: str = ""
     parts: tuple[Part, ...] = ()
+    shared: str = ""
+    """The name of one that begins empty, and is the same in all containers of the pod."""
     missing: ManifestError | None = field(default=None, compare=False)
     """Why it cannot be had."""
 
@@ -61,20 +63,24 @@ def volumes_of(spec: Fields, box: Fields) -> tuple[Volume, ...]:
     return tuple(_volume(mount, declared.get(mount.text("name"))) for mount in box.items("volumeMounts"))
 
 
-def disk_of(model: MeshModel, pod: Pod, *, storage: bool = True) -> Disk:
-    """What the application of a pod finds; raises ManifestError for what is not there or cannot be had.
+def disk_of(model: MeshModel, pod: Pod, box: Container | None = None, *, storage: bool = True) -> Disk:
+    """What a container of a pod finds, its application's unless another one is given.
 
-    Without `storage` what cannot be had is passed over, for programs that see the disk of this machine.
+    Raises ManifestError for what is not there or cannot be had; without `storage` the latter is passed over,
+    for programs that see the disk of this machine.
     """
-    box = application_of(pod)
+    box = box or application_of(pod)
     files: Files = {}
     folders: list[str] = []
+    shared: dict[str, str] = {}
     for volume in box.volumes if box else ():
         if volume.missing is not None:
             if storage:
                 raise volume.missing
             continue
         found = {path: file for part in volume.parts for path, file in _files(model, pod, part).items()}
+        if volume.shared:
+            shared[volume.path] = volume.shared
         if not volume.sub_path:
             folders.append(volume.path)
             files |= {join(volume.path, path): file for path, file in found.items()}
@@ -88,7 +94,7 @@ def disk_of(model: MeshModel, pod: Pod, *, storage: bool = True) -> Disk:
                 for path, file in found.items()
                 if path.startswith(below)
             }
-    return Disk(files=files, folders=tuple(folders))
+    return Disk(files=files, folders=tuple(folders), shared=shared)
 
 
 def _files(model: MeshModel, pod: Pod, part: Part) -> Files:
@@ -128,15 +134,20 @@ def _volume(mount: Fields, declared: Fields | None) -> Volume:
         # Of a StatefulSet's claims; what else is declared nowhere no cluster takes.
         claimed = mount.manifest.ref.kind == "StatefulSet"
         problem = None if claimed else mount.error("name", f"no volume {mount.text('name')!r}")
-        return Volume(path=path, sub_path=sub_path, missing=problem)
+        return Volume(path=path, sub_path=sub_path, shared=_shared(mount), missing=problem)
     kind = next((key for key in declared.value if key != "name"), "emptyDir")
     if kind in _EMPTY:
-        return Volume(path=path)
+        return Volume(path=path, shared=_shared(mount))
     try:
         parts = tuple(_parts(declared, kind))
     except ManifestError as error:
         return Volume(path=path, missing=error)
     return Volume(path=path, sub_path=sub_path, parts=parts)
+
+
+def _shared(mount: Fields) -> str:
+    """A part of a volume alone is a folder of its own here."""
+    return "" if mount.text("subPath") or mount.text("subPathExpr") else mount.text("name")
 
 
 def _parts(declared: Fields, kind: str) -> Iterator[Part]:

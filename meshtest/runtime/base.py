@@ -82,6 +82,8 @@ class Image:
     cpus: float | None = None
     memory: int | None = None
     """Bytes."""
+    before: Mapping[str, Image] = field(default_factory=dict)
+    """Init containers, by name: each runs to its end before the next one, and all of them before this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

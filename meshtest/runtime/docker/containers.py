@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.disk import Disk
     from meshtest.runtime.base import Command, Image, PodPlan, Role
     from meshtest.runtime.docker.labels import Run
+    from meshtest.runtime.docker.network import Network
     from meshtest.runtime.netns.netlink import Message
     from meshtest.runtime.netns.rules import ClusterIps
 
@@ -51,42 +52,6 @@ FORGETFUL = {"net.netfilter.nf_conntrack_tcp_timeout_time_wait": "10"}
 """As on netns, for the reasons of `netns.links.forget_closed_connections_soon`."""
 _QUIET = {"Type": "none", "Config": {}}
 """What meshtest's own write on standard output is frames, and their errors are read as they come."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """The run's network: pods have `prefix.x.y`, meshtest's own stand at the end of it."""
-
-    name: str
-    prefix: str
-
-    @property
-    def subnet(self) -> str:
-        """All of it."""
-        return f"{self.prefix}.0.0/16"
-
-    def has(self, address: str) -> bool:
-        """Whether an address is of it."""
-        return address.startswith(f"{self.prefix}.")
-
-    @property
-    def gateway(self) -> str:
-        """The daemon's machine."""
-        return f"{self.prefix}.255.254"
-
-    @property
-    def control_plane(self) -> str:
-        """Where the control plane stands."""
-        return f"{self.prefix}.255.253"
-
-    @property
-    def resolver(self) -> str:
-        """Every pod's name server."""
-        return f"{self.prefix}.255.252"
-
-    def further(self, number: int) -> str:
-        """Where the n-th further role between the pods stands; pods never get these."""
-        return f"{self.prefix}.{254 - number // 3}.{252 + number % 3}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +149,11 @@ class Shape:
             host={**_confined(), "network_mode": f"container:{owner}", "log_config": _QUIET},
         )
 
-    def image(self, plan: PodPlan, image: Image, owner: str) -> ContainerSpec:
-        """A user's image as a pod's application: as its makers meant it, but without ways to more rights."""
+    def image(self, plan: PodPlan, image: Image, owner: str, before: str = "") -> ContainerSpec:
+        """A user's image as a pod's application: as its makers meant it, but without ways to more rights.
+
+        Or, with a name, as the init container that runs `before` it.
+        """
         limits = {
             "cpu_period": CPU_PERIOD if image.cpus else None,
             "cpu_quota": round(image.cpus * CPU_PERIOD) if image.cpus else None,
@@ -193,18 +161,23 @@ class Shape:
             "memswap_limit": image.memory,
         }
         return ContainerSpec(
-            name=self.name(f"{plan.pod.key}-app"),
+            name=self.name(f"{plan.pod.key}-before-{before}" if before else f"{plan.pod.key}-app"),
             image=image.reference,
             entrypoint=image.command,
             command=image.args,
-            labels=self.labelled(**{labels.POD: plan.pod.key, labels.PART: "application"}),
+            labels=self.labelled(
+                **{
+                    labels.POD: plan.pod.key,
+                    labels.PART: f"init container {before}" if before else "application",
+                }
+            ),
             environment={**plan.env, **image.env},
             user=image.user,
             workdir=image.working_directory or None,
             host={
                 "network_mode": f"container:{owner}",
                 "security_opt": ["no-new-privileges"],
-                **self._mounts(image.disk),
+                **self._mounts(image.disk, plan.pod.key),
                 **{key: value for key, value in limits.items() if value is not None},
             },
         )
@@ -221,7 +194,7 @@ class Shape:
             host={
                 **_confined(writable=True),
                 "network_mode": f"container:{owner}",
-                **self._mounts(command.disk),
+                **self._mounts(command.disk, plan.pod.key),
             },
         )
 
@@ -268,10 +241,19 @@ class Shape:
             messages += pod_rules.redirects(plan.interception, SIDECAR_UID)
         return messages + pod_rules.services({}, cluster_ips)
 
-    def _mounts(self, disk: Disk) -> dict[str, Any]:
-        """Volumes without a name, which go with their container; nothing that the image has there is seen."""
+    def volume_of(self, pod: str, name: str) -> str:
+        """What the volume is called that the containers of a pod share."""
+        return self.name(f"{pod}-volume-{name}")
+
+    def _mounts(self, disk: Disk, pod: str) -> dict[str, Any]:
+        """Volumes in which nothing is seen that the image has there; one without a name goes with its container."""
         options = {"NoCopy": True, "Labels": self.labelled()}
-        found = [{"Type": "volume", "Target": path, "VolumeOptions": options} for path in disk.folders]
+        found: list[dict[str, Any]] = [
+            {"Type": "volume", "Target": path, "VolumeOptions": options} for path in disk.folders
+        ]
+        for one in found:
+            if shared := disk.shared.get(one["Target"]):
+                one["Source"] = self.volume_of(pod, shared)
         return {"mounts": found} if found else {}
 
     def _volume(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from meshtest.runtime.netns.links import RESOLVER
 
 if TYPE_CHECKING:
     from meshtest.runtime.base import Lost, NetworkPlan, PodPlan
-    from meshtest.runtime.docker.containers import Network
+    from meshtest.runtime.docker.network import Network
     from meshtest.runtime.netns.rules import ClusterIps
 
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import RuntimeFailure
-from meshtest.runtime.base import Action, Image, Part, Role
+from meshtest.runtime.base import Action, Command, Image, Part, Role
 from meshtest.runtime.docker import pod_rules, programs
 from meshtest.runtime.docker.container import ALL_LINES, LINES, Container
 from meshtest.runtime.docker.native import NativeProxy
+from meshtest.runtime.docker.preparing import Preparing
 from meshtest.runtime.docker.streams import channel
+from meshtest.runtime.netns.rules import OUTBOUND_PORT
 from meshtest.runtime.netns.starting import PortProbe
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from meshtest.runtime.base import PodPlan
+    from meshtest.runtime.docker.cleaning import Resource
     from meshtest.runtime.docker.client import Daemon
     from meshtest.runtime.docker.containers import Shape
     from meshtest.runtime.docker.inits import Hands, Inits
@@ -68,6 +71,7 @@ class DockerPod:
         self._role: Channel | None = None
         """To the application, if it is one of meshtest's own."""
         self._inits = inits
+        self._preparing = Preparing(daemon, shape, plan, self._tell)
         self.stage = "not begun"
 
     def start(
@@ -89,6 +93,7 @@ class DockerPod:
             self._start_application(application.result())
         rules.result()
         if not isinstance(self.plan.application, Role):
+            self._prepare()
             self._start_application(application.result())
         self.stage = "its Envoy is not up"
         if up is not None:
@@ -146,6 +151,20 @@ class DockerPod:
         if files:
             self._daemon.copy_in(made.id, files)
         return made
+
+    def _prepare(self) -> None:
+        """Run the init containers; as in a cluster with native sidecars they are part of the mesh already."""
+        application = self.plan.application
+        if not isinstance(application, Image) or not application.before:
+            return
+        assert self.owner is not None  # noqa: S101 - it was started
+        if self.plan.interception is not None and self.plan.bootstrap is not None:
+            self.stage = "its Envoy is not up"
+            self._ask(self._holder, "ports", _START, ports=[OUTBOUND_PORT])
+        self._preparing.run(application, self.owner.id)
+
+    def _tell(self, stage: str) -> None:
+        self.stage = stage
 
     def _start_application(self, made: Container | None) -> None:
         if made is None:
@@ -224,10 +243,17 @@ class DockerPod:
             raise RuntimeFailure(f"{self.key} has no {part.value}")
         return found.logs(lines)
 
-    def containers(self) -> list[str]:
-        """The ids of its containers, the owner of the network last."""
+    def resources(self) -> list[Resource]:
+        """Its containers, the owner of the network last, and the volumes that they share."""
         proxy = self.proxy.container if self.proxy is not None else None
-        return [found.id for found in (self.application, proxy, self.owner) if found is not None]
+        found = (*self._preparing.made, self.application, proxy, self.owner)
+        own = self.plan.application
+        shared = own.disk.shared.values() if isinstance(own, (Image, Command)) else ()
+        volumes = {self._shape.volume_of(self.key, name) for name in shared}
+        return [
+            *(("container", each.id) for each in found if each is not None),
+            *(("volume", name) for name in sorted(volumes)),
+        ]
 
     def hang_up(self) -> None:
         """Let go of its streams."""

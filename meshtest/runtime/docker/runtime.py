@@ -14,8 +14,9 @@ from meshtest.runtime.base import Capability
 from meshtest.runtime.docker import cleaning, image, labels, surroundings
 from meshtest.runtime.docker.client import Daemon
 from meshtest.runtime.docker.container import Container
-from meshtest.runtime.docker.containers import Network, Shape
+from meshtest.runtime.docker.containers import Shape
 from meshtest.runtime.docker.labels import Run
+from meshtest.runtime.docker.network import Network
 from meshtest.runtime.docker.sandbox import DockerSandbox
 
 if TYPE_CHECKING:

@@ -139,7 +139,7 @@ class DockerSandbox:
         gone = [self._pods.pop(key) for key in keys if key in self._pods]
         for pod in gone:
             pod.hang_up()
-        cleaning.remove(self._daemon, [("container", one) for pod in gone for one in pod.containers()])
+        cleaning.remove(self._daemon, [one for pod in gone for one in pod.resources()])
         self._set_gone(self._gone | {pod.plan.pod.ip for pod in gone})
 
     def _set_gone(self, gone: set[str]) -> None:

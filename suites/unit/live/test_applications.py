@@ -48,6 +48,22 @@ def test_another_image_keeps_what_the_pod_gives_it(model: MeshModel, pod: Pod) -
     assert (image.cpus, image.env) == (0.5, {"NAME": "me"})
 
 
+def test_init_containers_are_as_the_manifest_says_whatever_image_the_application_is(
+    model: MeshModel, pod: Pod
+) -> None:
+    boxes = replace(BOX, name="first"), Container(name="second", image="prepare:1")
+    image = image_of(model, replace(pod, preparing=boxes), ImageSpec(image="other:2", env={"NAME": "you"}))
+    assert list(image.before) == ["first", "second"]
+    first, second = image.before.values()
+    assert (first.reference, first.command, first.env) == ("shop:1", ("/shop", "--name=me"), {"NAME": "me"})
+    assert (second.reference, second.command, second.memory) == ("prepare:1", None, None)
+
+
+def test_an_init_container_without_image_is_an_error(model: MeshModel, pod: Pod) -> None:
+    with pytest.raises(ScenarioError, match=r"the init container first of default/\S+ names no image"):
+        image_of(model, replace(pod, preparing=(replace(BOX, name="first", image=""),)), ImageSpec())
+
+
 def test_the_scenarios_words_win(model: MeshModel, pod: Pod) -> None:
     told = ImageSpec(
         command=("/a",), args=("b",), env={"NAME": "you"}, resources=Resources(cpu=2.0, memory=1.0)

@@ -185,7 +185,8 @@ kind: Pod
 metadata: {name: a}
 spec:
   initContainers:
-  - {name: prepare, ports: [{containerPort: 1}]}
+  - {name: istio-init, image: "istio/proxyv2:1"}
+  - {name: prepare, image: "prepare:1", command: [/go], ports: [{containerPort: 1}]}
   - {name: logs, restartPolicy: Always, ports: [{containerPort: 9000, name: logs}]}
   containers:
   - name: app
@@ -199,6 +200,9 @@ spec:
     (container,) = pod.containers
     assert (container.command, container.args) == (("/app",), ("--port=80",))
     assert [(each.name, each.value) for each in container.variables] == [("MODE", "test"), ("SECRET", "")]
+    assert [(each.name, each.image, each.command) for each in pod.preparing] == [
+        ("prepare", "prepare:1", ("/go",))
+    ]
     assert [(port.number, port.name, port.protocol) for port in pod.ports] == [
         (80, "http", "TCP"),
         (53, "", "UDP"),

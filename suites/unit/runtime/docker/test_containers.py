@@ -7,8 +7,9 @@ import pytest
 
 from meshtest.mesh.model import Pod, PodKind
 from meshtest.runtime.base import Command, Image, Interception, PodPlan, Role
-from meshtest.runtime.docker.containers import CONTROL_PLANE, Network, Shape
+from meshtest.runtime.docker.containers import CONTROL_PLANE, Shape
 from meshtest.runtime.docker.labels import RUN, Run
+from meshtest.runtime.docker.network import Network
 
 if TYPE_CHECKING:
     from meshtest.runtime.docker.client import ContainerSpec

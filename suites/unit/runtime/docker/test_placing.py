@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from meshtest.mesh.model import Backend, ContainerPort, Pod, PodKind
 from meshtest.runtime.base import Lost, NetworkPlan, PodPlan
-from meshtest.runtime.docker.containers import Network
+from meshtest.runtime.docker.network import Network
 from meshtest.runtime.docker.placing import Placing
 
 NETWORK = Network(name="meshtest-x", prefix="10.245")
