@@ -58,6 +58,11 @@ class Context:
     _evidence: dict[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
     _faults: list[hcm_pb2.HttpFilter] = field(default_factory=list, compare=False, repr=False)
 
+    @property
+    def beside_the_pod(self) -> tuple[bool, int, Limits | None, str]:
+        """All that decides what becomes of other resources than listeners."""
+        return self.native, self.generation, self.limits, self.resolver
+
     def evidence(self, side: str) -> Evidence:
         """The access logs of one side."""
         if side not in self._evidence:

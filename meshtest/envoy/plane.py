@@ -13,13 +13,13 @@ from meshtest.envoy import decorate, distort, identities, sds
 from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
 from meshtest.envoy.away import Away
 from meshtest.envoy.dump import to_json
-from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, swapped, without_endpoints
+from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, without_endpoints
 from meshtest.envoy.faults_filter import script, script_path
 from meshtest.envoy.holding import Holds
 from meshtest.envoy.live import Envoy
 from meshtest.envoy.pki import Authorities
 from meshtest.envoy.plane_faults import FaultOperations, deadline_of
-from meshtest.envoy.resources import Changes, Resource
+from meshtest.envoy.sharing import Batch
 from meshtest.errors import RuntimeFailure
 from meshtest.mesh.addresses import RESOLVER
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from meshtest.envoy.holding import Hold
+    from meshtest.envoy.resources import Changes, Resource
     from meshtest.wire import Frame
 
     Operation = Callable[[Frame], Awaitable[tuple[dict[str, Any], bytes]]]
@@ -129,7 +130,7 @@ class ControlPlane(FaultOperations):
     def _take(self, told: Mapping[str, Any], payload: bytes, past: Hold | None = None) -> dict[str, Changes]:
         """Decorate what is new; the changes of every proxy named, empty ones of new proxies included."""
         told = self._holds.sift(dict(told), payload, self.proxies.by_id, past)
-        blobs: dict[tuple[int, int], bytes] = {}
+        batch = Batch(payload, self._decorated)
         changed: dict[str, Changes] = {}
         for node, change in told.items():
             proxy = self.proxies.by_id.get(node)
@@ -137,13 +138,11 @@ class ControlPlane(FaultOperations):
                 raise RuntimeFailure(f"there is no proxy {node}")
             fresh: dict[str, dict[str, Resource]] = {}
             for kind, name, offset, size in change.get("set", ()):
-                place = (offset, size)
-                raw = blobs.get(place) or blobs.setdefault(place, payload[offset : offset + size])
+                raw = batch.raw(offset, size)
                 known = proxy.resources.get(kind, {}).get(name)
                 if known is None or known.raw != raw:
-                    value = self._decorated(kind, raw, proxy)
-                    value = swapped(value, self._swaps.of(node)) if kind == "EDS" else value
-                    fresh.setdefault(kind, {})[name] = Resource.of(raw, value)
+                    made = batch.resource(kind, raw, proxy, self._swaps.of(node))
+                    fresh.setdefault(kind, {})[name] = made
             changes = apply_changes(proxy, fresh, (tuple(pair) for pair in change.get("removed", ())))
             if changes or not proxy.primed:
                 changed[node] = changes
