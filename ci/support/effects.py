@@ -158,7 +158,10 @@ NOTES: Mapping[Kind, str] = {
     ("", "Namespace"): "Its labels count: injection, selectors of namespaces, discovery selectors.",
     ("", "Node"): "Its labels count: where pods are scheduled, and their locality.",
     ("", "ServiceAccount"): "Its name counts, as an identity.",
-    ("", "ConfigMap"): "Mounted ones, and those that policies name.",
+    (
+        "",
+        "ConfigMap",
+    ): "Mounted ones, those that policies name, and Istio's MeshConfig (`istio` in `istio-system`).",
     ("", "Secret"): "Mounted ones, and those that policies name (`credentialName`, `certificateRefs`).",
     ("", "Pod"): _PODS,
 }

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from meshtest.live.notices import Notice
 from meshtest.mesh.kinds import NETWORKING, SECURITY, group_of
 from meshtest.mesh.places import find, locate
-from meshtest.traffic.model import ClientTls, Protocol, Request
+from meshtest.traffic.model import ClientTls, Outcome, Protocol, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,6 +36,8 @@ CODE = "keys"
 """Of what is said about key sets."""
 _REFUSED = "every token will be refused"
 _TRIED = "a cluster's istiod would refuse every token; here sidecars try to fetch the keys themselves"
+_HOME = "istio-system.svc.cluster.local"
+"""Where istiod looks first for a name that is not full: in its own namespace."""
 _TIMEOUT = 5.0
 """Seconds, as istiod has it (istio/istio: pilot/pkg/model/jwks_resolver.go)."""
 
@@ -161,7 +163,10 @@ def _get(uri: str, send: Callable[[Request], Exchange], authorities: str) -> str
     protocol = Protocol.HTTPS if secure else Protocol.HTTP
     if secure and not authorities:
         raise ValueError(f"{uri} cannot be trusted: nothing that speaks TLS outside the mesh is declared")
-    answer = send(Request(url=uri, protocol=protocol, tls=tls, timeout=_TIMEOUT, follow_redirects=True))
+    request = Request(url=uri, protocol=protocol, tls=tls, timeout=_TIMEOUT, follow_redirects=True)
+    answer = send(request)
+    if answer.outcome is Outcome.UNRESOLVED:
+        answer = send(replace(request, address=f"{urlsplit(uri).hostname}.{_HOME}"))
     if answer.status is None:
         raise ValueError(f"{uri} cannot be fetched: {answer.error or answer.outcome.value}")
     if not 200 <= answer.status < 300:

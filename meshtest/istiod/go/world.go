@@ -179,6 +179,8 @@ func (w *world) listen(registry *aggregate.Controller, configs model.ConfigStore
 
 func generatorsOf(server *xds.DiscoveryServer) map[string]model.XdsResourceGenerator {
 	generator := core.NewConfigGenerator(server.Cache)
+	// The access log is kept for the whole process, not by the generator: as built for another MeshConfig, too.
+	generator.MeshConfigChanged(server.Env.Mesh())
 	return map[string]model.XdsResourceGenerator{
 		v3.ClusterType:                &xds.CdsGenerator{ConfigGenerator: generator},
 		v3.EndpointType:               &xds.EdsGenerator{Cache: server.Cache, EndpointIndex: server.Env.EndpointIndex},

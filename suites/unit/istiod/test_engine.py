@@ -217,6 +217,17 @@ def test_stores_equal_resources_once(told: Told) -> None:
     assert places == {(0, len(update.payload))}
 
 
+def test_a_new_format_of_the_access_log_takes_the_place_of_the_old(told: Told) -> None:
+    """istiod builds the log once and keeps it, for as long as nobody tells it of a change."""
+    for text in ("one", "two"):
+        told.update(mesh_config=f"{{accessLogFile: /dev/stdout, accessLogFormat: format-{text}}}")
+        listeners = b"".join(
+            blob for state in told.state.values() for (kind, _), blob in state.items() if kind == "LDS"
+        )
+        assert f"format-{text}".encode() in listeners
+    assert b"format-one" not in listeners
+
+
 def test_takes_mesh_configuration(told: Told) -> None:
     update = told.engine.update(mesh_config="outboundTrafficPolicy: {mode: REGISTRY_ONLY}")
     assert "RDS" in {kind for kind, _ in named(update.header)}

@@ -126,6 +126,22 @@ def test_why_there_are_no_keys(source: Source, answers: dict[str, tuple[int, str
         fetch(source, answering(**answers), "")
 
 
+def test_a_short_name_is_one_of_istiods_own_namespace() -> None:
+    asked: list[str | None] = []
+
+    def send(request: Request) -> Exchange:
+        asked.append(request.address)
+        found = request.address is not None
+        return Exchange(
+            id="x", caller="outside", started=0.0, latency=0.0, request=request,
+            outcome=Outcome.RESPONSE if found else Outcome.UNRESOLVED,
+            status=200 if found else None, body=KEYS.encode(),
+        )  # fmt: skip
+
+    assert fetch(Source(issuer="", uri="http://jwt-server:8000/jwks"), send, "") == KEYS
+    assert asked == [None, "jwt-server.istio-system.svc.cluster.local"]
+
+
 def test_istiod_trusts_what_its_chart_gives_it_besides(model: MeshModel) -> None:
     extra = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"extra.pem": "MORE"}}
     given = manifest(extra, "pilot-jwks-extra-cacerts", "istio-system")
