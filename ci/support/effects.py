@@ -105,7 +105,8 @@ _SLICE = "addresses conditions hostname targetRef nodeName zone"
 _VOLUME = """name secret configMap downwardAPI emptyDir persistentVolumeClaim ephemeral projected.defaultMode
     projected.sources[].secret projected.sources[].configMap projected.sources[].downwardAPI"""
 _POD = """serviceAccountName serviceAccount hostNetwork hostname subdomain nodeName nodeSelector
-    enableServiceLinks hostAliases securityContext.runAsUser securityContext.runAsGroup"""
+    enableServiceLinks hostAliases securityContext.runAsUser securityContext.runAsGroup
+    securityContext.fsGroup securityContext.supplementalGroups"""
 
 ACTED_ON: Mapping[Kind, tuple[str, ...]] = {
     ("", "Namespace"): (),

@@ -72,6 +72,8 @@ def _container(spec: Fields, item: Fields) -> Container:
         args=item.words("args"),
         working_directory=item.text("workingDir"),
         user=_user(spec, item),
+        group=_group(spec),
+        groups=_groups(spec),
         service_links=spec.value.get("enableServiceLinks") is None or spec.truth("enableServiceLinks"),
         variables=variables_of(item),
         imports=imports_of(item),
@@ -92,6 +94,23 @@ def _user(spec: Fields, item: Fields) -> str:
     if user is None:
         return ""
     return str(user) if group is None else f"{user}:{group}"
+
+
+def _group(spec: Fields) -> int | None:
+    context = spec.mapping("securityContext")
+    return None if context.value.get("fsGroup") is None else context.whole("fsGroup", 0)
+
+
+def _groups(spec: Fields) -> tuple[int, ...]:
+    """Those that the pod names, and the one that its volumes belong to."""
+    context = spec.mapping("securityContext")
+    stated = context.value.get("supplementalGroups") or []
+    wrong = not isinstance(stated, list) or any(not isinstance(one, int) or one < 0 for one in stated)
+    if wrong:
+        raise context.error(
+            "supplementalGroups", f"{stated!r} is no list of groups", expected="such as [2000]"
+        )
+    return tuple(dict.fromkeys([*stated, *(() if (own := _group(spec)) is None else (own,))]))
 
 
 def _resources(item: Fields) -> dict[str, float]:

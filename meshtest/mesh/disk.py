@@ -16,5 +16,7 @@ class Disk:
     files: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
     """Absolute path -> content and mode."""
     folders: tuple[str, ...] = ()
+    group: int | None = None
+    """Whom all of it belongs to besides root."""
     shared: Mapping[str, str] = field(default_factory=dict)
     """Folder -> volume, where the pod's containers find what another one of them wrote."""

@@ -93,6 +93,10 @@ class Container:
     working_directory: str = ""
     user: str = ""
     """`uid`, or `uid:gid`; empty: the image's own."""
+    group: int | None = None
+    """Whom its volumes belong to; None: nobody but root."""
+    groups: tuple[int, ...] = ()
+    """Further groups that its processes are in."""
     service_links: bool = True
     """Whether it finds Services by variables."""
     variables: tuple[Variable, ...] = ()

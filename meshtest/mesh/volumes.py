@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Container, MeshModel, Pod
 
 _MODE = 0o644
+_READ_BY_GROUP = 0o440
 _OBJECTS = {"configMap": (CONFIG_MAP, "name"), "secret": (SECRET, "secretName")}
 _EMPTY = ("emptyDir", "persistentVolumeClaim", "ephemeral")
 _KNOWN = (*_OBJECTS, "downwardAPI", "projected", *_EMPTY)
@@ -94,7 +95,10 @@ def disk_of(model: MeshModel, pod: Pod, box: Container | None = None, *, storage
                 for path, file in found.items()
                 if path.startswith(below)
             }
-    return Disk(files=files, folders=tuple(folders), shared=shared)
+    group = box.group if box else None
+    if group is not None:  # as the kubelet has it (kubernetes: pkg/volume/volume_linux.go)
+        files = {path: (content, mode | _READ_BY_GROUP) for path, (content, mode) in files.items()}
+    return Disk(files=files, folders=tuple(folders), group=group, shared=shared)
 
 
 def _files(model: MeshModel, pod: Pod, part: Part) -> Files:

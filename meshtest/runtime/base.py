@@ -78,6 +78,8 @@ class Image:
     """Empty: the image's own."""
     user: str = ""
     """`uid` or `uid:gid`; empty: the image's own."""
+    groups: tuple[int, ...] = ()
+    """Further groups of its processes."""
     disk: Disk = field(default_factory=Disk)
     cpus: float | None = None
     memory: int | None = None

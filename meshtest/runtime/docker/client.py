@@ -243,13 +243,15 @@ class Daemon(ImageCalls):
         with explained(f"container {container[:12]}"):
             return bytes(self._api.logs(container, tail=lines)).decode(errors="replace")
 
-    def copy_in(self, container: str, files: Mapping[str, tuple[bytes, int]]) -> None:
+    def copy_in(
+        self, container: str, files: Mapping[str, tuple[bytes, int]], group: int | None = None
+    ) -> None:
         """Put files (path -> content and mode) into a container that has not been started; `PATH/` is a folder."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path, (content, mode) in files.items():
                 entry = tarfile.TarInfo(path.strip("/"))
-                entry.size, entry.mode = len(content), mode
+                entry.size, entry.mode, entry.gid = len(content), mode, group or 0
                 if path.endswith("/"):
                     entry.type = tarfile.DIRTYPE
                 tar.addfile(entry, io.BytesIO(content))

@@ -177,6 +177,7 @@ class Shape:
             host={
                 "network_mode": f"container:{owner}",
                 "security_opt": ["no-new-privileges"],
+                "group_add": [str(group) for group in image.groups],
                 **self._mounts(image.disk, plan.pod.key),
                 **{key: value for key, value in limits.items() if value is not None},
             },
@@ -194,6 +195,7 @@ class Shape:
             host={
                 **_confined(writable=True),
                 "network_mode": f"container:{owner}",
+                "group_add": [] if command.disk.group is None else [str(command.disk.group)],
                 **self._mounts(command.disk, plan.pod.key),
             },
         )

@@ -137,19 +137,22 @@ class DockerPod:
         if application is None:
             return None
         files: Files = {}
+        group = None
         if isinstance(application, Role):
             spec = self._shape.application(self.plan, application, owner)
         elif isinstance(application, Image):
             self.stage = f"{application.reference} is being pulled"
             self._daemon.ensure_image(application.reference)
             spec, files = self._shape.image(self.plan, application, owner), programs.mounted(application.disk)
+            group = application.disk.group
         else:
+            group = application.disk.group
             command, files = programs.translated(application)
             files |= programs.mounted(command.disk)
             spec = self._shape.program(self.plan, command, owner)
         made = Container(self._daemon, spec, f"{self.key} application")
         if files:
-            self._daemon.copy_in(made.id, files)
+            self._daemon.copy_in(made.id, files, group)
         return made
 
     def _prepare(self) -> None:

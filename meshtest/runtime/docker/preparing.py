@@ -45,7 +45,7 @@ class Preparing:
             made = Container(self._daemon, spec, f"{self._plan.pod.key} init container {name}")
             self.made.append(made)
             if files := programs.mounted(each.disk):
-                self._daemon.copy_in(made.id, files)
+                self._daemon.copy_in(made.id, files, each.disk.group)
         for name, made in zip(image.before, self.made, strict=True):
             self._tell(f"its init container {name} runs")
             self._to_its_end(made)

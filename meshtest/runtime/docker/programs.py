@@ -54,7 +54,8 @@ def moved(argv: Sequence[str]) -> tuple[list[str], Files]:
 
 def mounted(disk: Disk) -> Files:
     """What a container finds where its pod mounts something; folders end with `/`, and everybody may write there."""
-    return {**{f"{folder}/": (b"", 0o1777) for folder in disk.folders}, **disk.files}
+    mode = 0o1777 if disk.group is None else 0o2777
+    return {**{f"{folder}/": (b"", mode) for folder in disk.folders}, **disk.files}
 
 
 def _is_python(word: str) -> bool:

@@ -210,6 +210,13 @@ spec:
     ]
 
 
+def test_groups_of_a_pod(build: Build, workload: Workload) -> None:
+    (pod,) = build(workload("web", pod="securityContext: {fsGroup: 7, supplementalGroups: [8, 7]},")).pods
+    assert (pod.containers[0].group, pod.containers[0].groups) == (7, (8, 7))
+    (pod,) = build(workload("web")).pods
+    assert (pod.containers[0].group, pod.containers[0].groups) == (None, ())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -223,6 +230,11 @@ spec:
         ({"metadata": "labels: {app: other}"}, "spec.selector: does not match the labels of the template"),
         ({"metadata": "labels: {app: web, x: 'a b'}"}, "spec.template.metadata.labels.x: 'a b' cannot"),
         ({"metadata": "labels: {app: web, x: 5}"}, "spec.template.metadata.labels.x: 5 is not a text"),
+        (
+            {"pod": "securityContext: {supplementalGroups: [staff]},"},
+            "securityContext.supplementalGroups: ['staff'] is no list of groups; expected such as [2000]",
+        ),
+        ({"pod": "securityContext: {fsGroup: staff},"}, "fsGroup: 'staff' is not a whole number"),
         ({"pod": "hostNetwork: 1,"}, "spec.template.spec.hostNetwork: 1 is neither true nor false"),
         (
             {"metadata": "labels: {app: web, istio.io/dataplane-mode: ambient}"},

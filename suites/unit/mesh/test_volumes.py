@@ -92,6 +92,18 @@ def test_folders_that_are_empty_at_first(build: Build, volume: str) -> None:
     assert (found.folders, found.files) == (("/etc/app",), {})
 
 
+def test_volumes_of_a_pods_group_can_be_read_by_it(build: Build) -> None:
+    text = POD.format(
+        kind="Pod",
+        volume="{name: v, secret: {secretName: keys, defaultMode: 0400}}",
+        mount="{name: v, mountPath: /k}",
+    ).replace("spec:\n  containers", "spec:\n  securityContext: {fsGroup: 7}\n  containers", 1)
+    model = build(text)
+    found = disk_of(model, model.pods[0])
+    assert found.group == 7
+    assert {mode for _, mode in found.files.values()} == {0o440}
+
+
 def test_what_is_optional_may_be_absent(build: Build) -> None:
     found = disk(build, "configMap: {name: nobody, optional: true}")
     assert (found.folders, found.files) == (("/etc/app",), {})

@@ -36,7 +36,7 @@ spec:
   template:
     metadata: {labels: {app: back}}
     spec:
-      securityContext: {runAsUser: 4711}
+      securityContext: {runAsUser: 4711, fsGroup: 4712, supplementalGroups: [4713]}
       hostAliases: [{ip: 10.244.9.9, hostnames: [db.example]}]
       containers:
       - name: back
@@ -55,7 +55,7 @@ spec:
         - {name: scratch, mountPath: /scratch}
       volumes:
       - {name: settings, configMap: {name: settings}}
-      - {name: keys, secret: {secretName: keys, defaultMode: 0444}}
+      - {name: keys, secret: {secretName: keys, defaultMode: 0400}}
       - {name: scratch, emptyDir: {}}
 """.replace("IMAGE", EXAMPLE_IMAGE)
     + FRONT
@@ -80,12 +80,17 @@ def mesh(example: str) -> Iterator[Mesh]:
         ("self", "4711 /tmp"),
         ("folder/etc/app", "LEVEL a.conf"),
         ("file/etc/app/a.conf", "0o644 one"),
-        ("file/opt/key", "0o444 pw"),
+        ("file/opt/key", "0o440 pw"),
         ("folder/scratch", ""),
     ],
 )
 def test_what_the_application_finds(mesh: Mesh, asked: str, said: str) -> None:
     assert mesh.request("front", f"http://back/{asked}").body.decode() == said
+
+
+def test_volumes_belong_to_the_group_of_the_pod(mesh: Mesh) -> None:
+    seen = "import os; print(sorted(os.getgroups())[-2:], oct(os.stat('/scratch').st_mode), os.stat('/opt/key').st_gid)"
+    assert mesh.execute("back", ["python3", "-c", seen]).stdout == "[4712, 4713] 0o42777 4712\n"
 
 
 def test_aliases_of_hosts(mesh: Mesh) -> None:
