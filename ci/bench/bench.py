@@ -49,9 +49,9 @@ spec: {{hosts: [reviews], http: [{{route: [{{destination: {{host: reviews, subse
 DENIAL = """\
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: {{name: reviews}}
+metadata: {{name: denial}}
 spec:
-  selector: {{matchLabels: {{app: reviews}}}}
+  selector: {{matchLabels: {{app: WORKLOAD}}}}
   action: DENY
   rules: [{{to: [{{operation: {{paths: ["/secret{version}"]}}}}]}}]
 """
@@ -102,7 +102,12 @@ def swap(runtime: str = "auto") -> None:
     from meshtest import Mesh
 
     with Mesh.from_manifests(*BOOKINFO, runtime=runtime) as mesh:
-        for name, policy in (("VirtualService", POLICY), ("AuthorizationPolicy", DENIAL)):
+        policies = {
+            "VirtualService": POLICY,
+            "AuthorizationPolicy of one sidecar": DENIAL.replace("WORKLOAD", "ratings"),
+            "AuthorizationPolicy of three sidecars": DENIAL.replace("WORKLOAD", "reviews"),
+        }
+        for name, policy in policies.items():
             times = []
             for number in range(60):
                 text = policy.format(version=number % 3 + 1)
