@@ -137,7 +137,7 @@ def _best(root: Path) -> tuple[list[Path], MeshModel, Pair]:
         if (pair := pair_of(model)) is not None:
             found.append((paths, model, pair))
     if not found:
-        why = "\n".join(["", *problems]) if problems else ""
+        why = "\n".join(["", *problems]) if problems else "; in another folder? meshtest init DIR"
         raise MeshTestError(
             f"{root}: found no manifests with a Service on HTTP, a workload behind it, and a workload to call it{why}"
         )

@@ -51,6 +51,7 @@ LAYERS = {
         "faults",
         "checks",
     },
+    "__main__": {"cli"},
     "__init__": {"live", "faults", "traffic", "checks"},
 }
 

@@ -54,6 +54,7 @@ def test_a_folder_without_manifests(cli: Callable[..., Said], here: Path) -> Non
     said = cli("init")
     assert said.status == 2
     assert said.err.startswith("meshtest: .: found no manifests with a Service on HTTP")
+    assert said.err.endswith("meshtest init DIR\n")
 
 
 def test_what_is_wrong_with_the_manifests_is_told(cli: Callable[..., Said], here: Path) -> None:

@@ -55,6 +55,12 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert not (set(json.loads(said)) & set(HEAVY)) - set(json.loads(bare))
 
 
+def test_python_runs_it_as_a_module() -> None:
+    argv = [sys.executable, "-m", "meshtest", "--help"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("usage: meshtest ")
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
