@@ -119,7 +119,6 @@ def bootstrap(
         "typed_dns_resolver_config": _resolver(resolver),
         "dynamic_resources": _dynamic_resources(),
         "cluster_manager": {"enable_deferred_cluster_creation": True},
-        "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "static_resources": {
             "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
             "listeners": [_answering("probe", _pipe(socket_path(directory, pod.key, "probe")))],
