@@ -69,6 +69,9 @@ def cause(exc: BaseException | None) -> str:
         return "closed by the peer"
     reason = getattr(exc, "reason", None)
     if isinstance(reason, str):  # ssl.SSLError
-        return reason.replace("_", " ").lower()
+        why = str(getattr(exc, "verify_message", "")).rstrip(
+            "."
+        )  # of certificates: which of many reasons it was
+        return f"{reason.replace('_', ' ').lower()}{f': {why}' if why else ''}"
     number = getattr(exc, "errno", None)
     return os.strerror(number) if number else str(exc) or type(exc).__name__
