@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from meshtest.istiod.engine import Engine, Update
     from meshtest.live.notices import Notice
-    from meshtest.mesh.model import MeshModel, ObjectRef
+    from meshtest.mesh.model import MeshModel, ObjectRef, Pod
     from meshtest.waiting import Timeouts
     from meshtest.wire import Channel
 
@@ -60,6 +60,8 @@ class Told:
     objects: Mapping[ObjectRef, Mapping[str, Any]] = field(default_factory=dict)
     proxies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mesh_config: str | None = None
+    pods: Sequence[Pod] = field(default=(), repr=False, compare=False)
+    """Those behind the proxies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,8 @@ class ControlPlane:
         self._timeouts = timeouts
         self._told = Told()
         self._model: MeshModel | None = None
+        self._met: Sequence[Mapping[str, Any]] | None = None
+        """Whom the server knows of; None: what it knows has to be said again."""
         self._noted: list[_Push] = []
         self._away: frozenset[str] = frozenset()
         """Sidecars that stand still or have ended on purpose."""
@@ -110,7 +114,7 @@ class ControlPlane:
         before, anew = self._told, _replaced(self._model, model)
         began = time.monotonic()
         try:
-            update = self._tell(state_of(model, mesh_config), anew)
+            update = self._tell(state_of(model, mesh_config, before), anew)
         except Rejected as exc:
             raise refused(exc.messages, model, self._engine) from exc
         asked = time.monotonic()
@@ -122,7 +126,7 @@ class ControlPlane:
         except ConfigurationRejected as exc:
             changed = _changed(before, self._told)
             added = [name for name in self._told.proxies if name not in before.proxies]
-            back = self._tell(before)
+            back, self._met = self._tell(before), None
             self._channel.call("update", back.payload, timeout=self._timeouts.push, **back.header)
             self._channel.call("proxies", timeout=self._timeouts.push, remove=added)
             raise blamed(exc, model, changed) from exc
@@ -164,18 +168,14 @@ class ControlPlane:
 
     def _send(self, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
         within = self._timeouts.start if self._starts(push) else self._timeouts.push
-        met = self._channel.start(
-            "proxies",
-            remove=push.anew,
-            proxies=push.envoys,
-            files=dict(self._disk.files),
-            roots=self._disk.roots,
-        )
+        met = None if push.envoys == self._met and not push.anew else self._introduce(push)
         # Asked at once: the server takes them in turn, and to containers each question has a way to go.
         # A mesh's first question waits for the control plane itself.
         ticket = self._channel.start("update", push.update.payload, within=within, **push.update.header)
         start_pods()
-        self._channel.result(met, timeout=within)
+        if met is not None:
+            self._channel.result(met, timeout=within)
+            self._met = push.envoys
         if push.update.names:
             self.agents |= {node: _ipv4(names) for node, names in push.update.names.items()}
             self.on_names()
@@ -188,6 +188,16 @@ class ControlPlane:
         if push.gone:
             self._channel.call("proxies", timeout=self._timeouts.push, remove=push.gone)
         return details
+
+    def _introduce(self, push: _Push) -> int:
+        """Have the server know every Envoy and its files, without waiting for it."""
+        return self._channel.start(
+            "proxies",
+            remove=push.anew,
+            proxies=push.envoys,
+            files=dict(self._disk.files),
+            roots=self._disk.roots,
+        )
 
     def _starts(self, push: _Push) -> bool:
         """Whether some sidecar is only about to start."""
@@ -206,7 +216,7 @@ class ControlPlane:
         """
         outage, self.outage, self._channel.silent = self.outage, "", ""
         self._tell_who_is_away()
-        noted, self._noted = self._noted, []
+        noted, self._noted, self._met = self._noted, [], None
         if outage == "paused":
             for push in noted:
                 self._send(push, no_pods)
@@ -236,17 +246,22 @@ def _changed(old: Told, new: Told) -> dict[ObjectRef, Mapping[str, Any]]:
     return {ref: body for ref, body in new.objects.items() if old.objects.get(ref) != body}
 
 
-def state_of(model: MeshModel, mesh_config: str | None) -> Told:
-    """What an engine is told of a mesh."""
-    by_ip = {pod.ip: pod for pod in model.pods}
+def state_of(model: MeshModel, mesh_config: str | None, before: Told | None = None) -> Told:
+    """What an engine is told of a mesh; where its pods are those of the state before, so are the proxies."""
     return Told(
         objects={ref_of(body): body for body in model.objects},
-        proxies={
-            proxy["id"]: {**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])}
-            for proxy in engine_proxies(model)
-        },
+        proxies=before.proxies if before and before.pods is model.pods else _proxies(model),
         mesh_config=mesh_config,
+        pods=model.pods,
     )
+
+
+def _proxies(model: MeshModel) -> dict[str, Mapping[str, Any]]:
+    by_ip = {pod.ip: pod for pod in model.pods}
+    return {
+        proxy["id"]: {**proxy, "metadata": node_metadata(by_ip[proxy["ip"]])}
+        for proxy in engine_proxies(model)
+    }
 
 
 def _ipv4(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
