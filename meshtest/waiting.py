@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from meshtest.errors import RuntimeFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
 T = TypeVar("T")
+
+_FEW = 25
+"""So many sidecars a machine with two cores takes within the times below, however busy it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,11 @@ class Timeouts:
     """Building the istiod engine once."""
     stop: float = 5.0
     """From asking a process to end to killing it."""
+
+    def for_sidecars(self, number: int) -> Self:
+        """The same for a mesh of so many: each of them takes its share of the machine to start, and to take a push."""
+        factor = max(1.0, number / _FEW)
+        return replace(self, start=self.start * factor, push=self.push * factor)
 
 
 def wait_until(

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from meshtest.errors import ScenarioError, Unsupported
@@ -131,6 +132,8 @@ class Mesh(Policies, Calls):
         self._take(runtime or self._choose_runtime())
         config = self._in_force(self._mesh_config)
         self._model = self._build(config)
+        timeouts = self.options.timeouts.for_sidecars(sum(pod.has_envoy for pod in self._model.pods))
+        self.options = replace(self.options, timeouts=timeouts)
         unknown = [*unknown_names(self._model, self._applications)]
         if unknown and not self.options.later_workloads:
             raise unknown[0]
