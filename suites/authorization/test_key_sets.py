@@ -30,8 +30,10 @@ CALLER, URL = "shop/orders", "http://catalog/"
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    with Mesh.from_manifests("fixtures/shop", "fixtures/jwks", external=HOSTS) as running:
+def mesh(meshtest_runtime: str) -> Iterator[Mesh]:
+    with Mesh.from_manifests(
+        "fixtures/shop", "fixtures/jwks", external=HOSTS, runtime=meshtest_runtime
+    ) as running:
         yield running
 
 

@@ -103,9 +103,9 @@ def test_mesh(
 
 
 @pytest.fixture(scope="module")
-def edge() -> Iterator[Mesh]:
+def edge(meshtest_runtime: str) -> Iterator[Mesh]:
     """The mesh that is behind all gateways of the conformance tests."""
-    with Mesh.from_manifests(text("base/manifests.yaml")) as mesh:
+    with Mesh.from_manifests(text("base/manifests.yaml"), runtime=meshtest_runtime) as mesh:
         yield mesh
 
 

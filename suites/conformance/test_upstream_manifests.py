@@ -61,9 +61,11 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
+def mesh(meshtest_runtime: str) -> Iterator[Mesh]:
     switches = {"PILOT_ENABLE_ALPHA_GATEWAY_API": "true"}
-    with Mesh.from_manifests(APPLICATION, allow_unsupported=True, engine_env=switches) as made:
+    with Mesh.from_manifests(
+        APPLICATION, allow_unsupported=True, engine_env=switches, runtime=meshtest_runtime
+    ) as made:
         yield made
 
 

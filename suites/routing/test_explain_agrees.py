@@ -48,9 +48,9 @@ class Tally:
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
+def mesh(meshtest_runtime: str) -> Iterator[Mesh]:
     try:
-        started = Mesh.from_manifests(MESH, seed=1)
+        started = Mesh.from_manifests(MESH, seed=1, runtime=meshtest_runtime)
     except Unsupported as exc:
         pytest.skip(str(exc))
     with started:

@@ -176,9 +176,11 @@ STEPS = st.builds(Step, st.sampled_from(["apply", "apply", "replace", "delete"])
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
+def mesh(meshtest_runtime: str) -> Iterator[Mesh]:
     try:
-        started = Mesh.from_manifests(str(FIXTURES / "bookinfo"), str(FIXTURES / "legacy"), seed=1)
+        started = Mesh.from_manifests(
+            str(FIXTURES / "bookinfo"), str(FIXTURES / "legacy"), seed=1, runtime=meshtest_runtime
+        )
     except Unsupported as exc:
         pytest.skip(str(exc))
     with started:
