@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from meshtest import faults
     from meshtest.live.changing import change
     from meshtest.live.mesh import Mesh
-    from meshtest.traffic.model import ClientTls, Exchange, History, Outcome, Protocol, Request
+    from meshtest.traffic.model import ClientTls, Exchange, Outcome, Protocol, Request
+    from meshtest.traffic.record import History
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,9 +36,8 @@ __all__ = [
 _HOMES = {
     "Mesh": "meshtest.live.mesh",
     "change": "meshtest.live.changing",
-    **dict.fromkeys(
-        ("ClientTls", "Exchange", "History", "Outcome", "Protocol", "Request"), "meshtest.traffic.model"
-    ),
+    "History": "meshtest.traffic.record",
+    **dict.fromkeys(("ClientTls", "Exchange", "Outcome", "Protocol", "Request"), "meshtest.traffic.model"),
 }
 
 

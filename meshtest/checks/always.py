@@ -19,7 +19,8 @@ from meshtest.scenario.expect import ALWAYS_IDENTITIES as NAME
 if TYPE_CHECKING:
     from meshtest.checks.evidence import Facts
     from meshtest.mesh.model import Pod
-    from meshtest.traffic.model import Exchange, History, Hop
+    from meshtest.traffic.model import Exchange, Hop
+    from meshtest.traffic.record import History
 
 REFUSED = 400
 Shown = tuple[str, str, str]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshtest.errors import Location
-    from meshtest.traffic.model import ChangeMade, History
+    from meshtest.traffic.record import ChangeMade, History
 
 
 def made(history: History, places: Mapping[str, Location]) -> list[CheckResult]:

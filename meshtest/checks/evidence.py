@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from meshtest.errors import Location
     from meshtest.mesh.model import Manifest, MeshModel, Pod
-    from meshtest.traffic.model import Exchange, History, Hop
+    from meshtest.traffic.model import Exchange, Hop
+    from meshtest.traffic.record import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meshtest.checks.evidence import Evidence
     from meshtest.errors import Location
     from meshtest.scenario.expect_time import Hits
-    from meshtest.traffic.model import FaultWindow, History
+    from meshtest.traffic.record import FaultWindow, History
 
 
 def hits(spec: Hits, evidence: Evidence) -> Judgement:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from meshtest.errors import Location
     from meshtest.scenario.expect import CheckSpec, ExpectFailure
     from meshtest.scenario.model import Scenario
-    from meshtest.traffic.model import History
+    from meshtest.traffic.record import History
 
 JUDGES: Mapping[str, Callable[[Any, Evidence], Judgement]] = {
     "status": status.status,

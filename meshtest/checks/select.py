@@ -11,7 +11,8 @@ from meshtest.scenario.expect_time import Recovers, Returns
 
 if TYPE_CHECKING:
     from meshtest.scenario.expect import CheckSpec, Where
-    from meshtest.traffic.model import Exchange, FaultWindow, History
+    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.record import FaultWindow, History
 
 _ROUNDING = 1e-6
 """Undoes what binary fractions take from a moment."""

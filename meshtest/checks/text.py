@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from meshtest.errors import Location
     from meshtest.scenario.model import Scenario
-    from meshtest.traffic.model import Exchange, History, Hop
+    from meshtest.traffic.model import Exchange, Hop
+    from meshtest.traffic.record import History
 
 AROUND = 2
 MOST_HOPS = 12

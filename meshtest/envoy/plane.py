@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.envoy import decorate, distort, identities, sds
-from meshtest.envoy.ads import Proxies, Proxy, Rejected, apply_changes
+from meshtest.envoy.ads import Proxy, Rejected, apply_changes
 from meshtest.envoy.away import Away
 from meshtest.envoy.dump import to_json
 from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, without_endpoints
@@ -19,6 +19,7 @@ from meshtest.envoy.holding import Holds
 from meshtest.envoy.live import Envoy
 from meshtest.envoy.pki import Authorities
 from meshtest.envoy.plane_faults import FaultOperations, deadline_of
+from meshtest.envoy.proxies import Proxies
 from meshtest.envoy.sharing import Batch
 from meshtest.errors import RuntimeFailure
 from meshtest.mesh.addresses import RESOLVER

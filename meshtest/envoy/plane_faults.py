@@ -14,10 +14,11 @@ from meshtest.errors import RuntimeFailure
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from meshtest.envoy.ads import Proxies, Proxy
+    from meshtest.envoy.ads import Proxy
     from meshtest.envoy.away import Away
     from meshtest.envoy.holding import Holds
     from meshtest.envoy.live import Envoy
+    from meshtest.envoy.proxies import Proxies
     from meshtest.envoy.resources import Changes
     from meshtest.wire import Frame
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError
 from meshtest.faults.base import Counting
-from meshtest.traffic.model import FaultWindow
+from meshtest.traffic.record import FaultWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,7 +16,7 @@ from meshtest.mesh.outside import OUTSIDE
 from meshtest.mesh.proxy_config import has_request_ids
 from meshtest.mesh.standins import COLLECTOR, plays
 from meshtest.runtime.base import Part
-from meshtest.traffic.model import History, Request
+from meshtest.traffic.model import Request
 from meshtest.waiting import settled
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from meshtest.explain.walk import Walker
     from meshtest.mesh.model import Pod
     from meshtest.traffic.model import Exchange
+    from meshtest.traffic.record import History
 
 
 class Calls(MeshState):

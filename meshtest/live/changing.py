@@ -12,7 +12,7 @@ from meshtest.errors import Location, ScenarioError
 from meshtest.mesh.manifests import load
 from meshtest.mesh.model import Manifest
 from meshtest.scenario.changes import ChangeSpec, find, in_order, object_named
-from meshtest.traffic.model import ChangeMade
+from meshtest.traffic.record import ChangeMade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

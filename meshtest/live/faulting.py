@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from meshtest.faults.base import Ground
     from meshtest.live.timing import Event
     from meshtest.scenario.faults import FaultSpec
-    from meshtest.traffic.model import Exchange, FaultWindow
+    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.record import FaultWindow
 
 
 class ActiveFaults:

@@ -37,7 +37,7 @@ from meshtest.runtime.abilities import Preparing, Reserving
 from meshtest.runtime.base import Action, Capability, Part
 from meshtest.scenario.changes import named
 from meshtest.scenario.external import external_hosts
-from meshtest.traffic.model import History
+from meshtest.traffic.record import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
     from meshtest.scenario.images import ImageSpec
-    from meshtest.traffic.model import ChangeMade, FaultWindow
+    from meshtest.traffic.record import ChangeMade, FaultWindow
 
 
 class Mesh(Policies, Calls):

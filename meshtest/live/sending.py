@@ -13,7 +13,8 @@ from meshtest.faults.base import Choosing
 from meshtest.live.requests import protocol_of
 from meshtest.traffic.client import Traffic, TrafficDriver
 from meshtest.traffic.history import join
-from meshtest.traffic.model import History, Request
+from meshtest.traffic.model import Request
+from meshtest.traffic.record import History
 from meshtest.traffic.samples import plan_faults
 
 if TYPE_CHECKING:

@@ -94,21 +94,12 @@ def build_model(
         return found.of(previous, every)
     unique(every)
     kinds = _judged(every, options)
-    if not options.allow_unsupported:
-        _check_settings(options.settings)
+    _check_settings(options)
     acted_on = [*kinds.acted_on, *more]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)
-    drafts = _drafts(acted_on, around)
-    if options.usual_gateways:
-        added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.settings.root_namespace)
-        drafts |= _drafts(added, around)
-        acted_on += added
-    configs = _proxy_configs(drafts, options.settings)
-    pods = [
-        replace(pod, proxy_config=configs[pod.key], proxy_image=_proxy_image(pod, options.proxies))
-        for pod in _addressed(drafts, previous, options.pod_network)
-    ]
+    pods, added = _pods(acted_on, around, previous, options)
+    acted_on += added
     services = services_of(acted_on, previous)
     slices = _slices(acted_on, services, pods, nodes)
     external, entries = external_places(options.external, acted_on, previous, pod_network=options.pod_network)
@@ -134,6 +125,23 @@ def build_model(
     )
 
 
+def _pods(
+    acted_on: Sequence[Manifest], around: Surroundings, previous: MeshModel | None, options: BuildOptions
+) -> tuple[list[Pod], Sequence[Manifest]]:
+    """The pods of the manifests and of the usual gateways; and the manifests of the latter."""
+    drafts = _drafts(acted_on, around)
+    added: Sequence[Manifest] = ()
+    if options.usual_gateways:
+        added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.settings.root_namespace)
+        drafts |= _drafts(added, around)
+    configs = _proxy_configs(drafts, options.settings)
+    pods = [
+        replace(pod, proxy_config=configs[pod.key], proxy_image=_proxy_image(pod, options.proxies))
+        for pod in _addressed(drafts, previous, options.pod_network)
+    ]
+    return pods, added
+
+
 def _judged(manifests: Sequence[Manifest], options: BuildOptions) -> Sorted:
     """The manifests by what becomes of them; raises ManifestError for what cannot be."""
     kinds = sort(manifests, allow_unsupported=options.allow_unsupported)
@@ -143,8 +151,8 @@ def _judged(manifests: Sequence[Manifest], options: BuildOptions) -> Sorted:
     return kinds
 
 
-def _check_settings(settings: MeshSettings) -> None:
-    for path, problem in settings.unsupported:
+def _check_settings(options: BuildOptions) -> None:
+    for path, problem in () if options.allow_unsupported else options.settings.unsupported:
         raise ScenarioError(f"unsupported: {problem}", key=f"meshConfig.{path}")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest
     from meshtest.report import model as journal
     from meshtest.scenario.model import Scenario
-    from meshtest.traffic.model import History
+    from meshtest.traffic.record import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from meshtest.runner.pool import MeshPool
     from meshtest.scenario.model import Scenario
     from meshtest.scenario.traffic import Traffic
-    from meshtest.traffic.model import Exchange, History
+    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.record import History
 
 _SHARED = (
     "method", "headers", "body", "host", "address", "port", "timeout", "follow_redirects", "server_first",

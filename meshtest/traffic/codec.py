@@ -13,12 +13,11 @@ from meshtest.traffic.model import (
     BackendRequest,
     ClientTls,
     Exchange,
-    FaultWindow,
-    History,
     Outcome,
     Protocol,
     Request,
 )
+from meshtest.traffic.record import FaultWindow, History
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

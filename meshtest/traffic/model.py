@@ -1,52 +1,20 @@
-"""Requests, what became of them, and the history of a run.
+"""Requests, and what became of them.
 
 Request ──driver──► Exchange (what the caller saw) + Hop per sidecar crossed + Backend (what the callee saw)
-History = every exchange, every fault window, in order
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any
+
+from meshtest.traffic.pairs import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshtest.errors import Location
-
-
-class Headers(tuple[tuple[str, str], ...]):
-    """Headers as pairs in order; by name, whatever its case, the first value."""
-
-    __slots__ = ()
-
-    @overload
-    def __getitem__(self, key: str) -> str: ...
-    @overload
-    def __getitem__(self, key: SupportsIndex) -> tuple[str, str]: ...
-    @overload
-    def __getitem__(self, key: slice) -> tuple[tuple[str, str], ...]: ...
-    def __getitem__(self, key: str | SupportsIndex | slice) -> Any:
-        """The first value of a name; KeyError where there is none. By number, the pair."""
-        if not isinstance(key, str):
-            return super().__getitem__(key)
-        found = self.all(key)
-        if not found:
-            raise KeyError(key)
-        return found[0]
-
-    def __contains__(self, item: object) -> bool:
-        return bool(self.all(item)) if isinstance(item, str) else super().__contains__(item)
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """The first value of a name, or the default."""
-        return next(iter(self.all(name)), default)
-
-    def all(self, name: str) -> list[str]:
-        """Every value of a name, in order."""
-        wanted = name.lower()
-        return [value for own, value in self if own.lower() == wanted]
 
 
 class Outcome(StrEnum):
@@ -317,57 +285,3 @@ class Exchange:
     def mirrors(self) -> tuple[Hop, ...]:
         """What the sidecars logged of its mirrored copies: one hop where each arrived."""
         return tuple(hop for hop in self.hops if hop.mirror and hop.side == "inbound")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultWindow:
-    """A fault as it ran: times are epoch seconds, `hits` what it touched.
-
-    injected ─ coming in ─► in_force ─────► leaving ─ being taken away ─► recovered
-    """
-
-    id: str
-    kind: str
-    target: str
-    placement: str
-    injected: float
-    recovered: float
-    hits: int
-    marked: int
-    """How many requests were chosen for it; 0 for a fault that meets whatever comes."""
-    unit: str = "requests"
-    """What `hits` are: requests, packets, queries, connections."""
-    in_force: float = 0.0
-    leaving: float = 0.0
-    chooses: bool = False
-    """Whether it rides on chosen requests, by the time at which each was to be sent, sent late or not."""
-
-    def __post_init__(self) -> None:
-        """A fault that comes and goes at once is never half there."""
-        object.__setattr__(self, "in_force", self.in_force or self.injected)
-        object.__setattr__(self, "leaving", self.leaving or self.recovered)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeMade:
-    """A change of the mesh's manifests while traffic ran; times are epoch seconds."""
-
-    id: str
-    what: str
-    """`apply AuthorizationPolicy default/locked`."""
-    asked: float = 0.0
-    """0: its time never came."""
-    made: float = 0.0
-    """When `apply` returned: live on every sidecar that no fault kept from it."""
-    held: str = ""
-    """Why it was live nowhere then: the control plane was out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """Everything that was sent and everything that was done to the mesh meanwhile."""
-
-    exchanges: tuple[Exchange, ...]
-    faults: tuple[FaultWindow, ...] = ()
-    changes: tuple[ChangeMade, ...] = ()
-    seed: int = 0

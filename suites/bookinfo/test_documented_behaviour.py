@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshtest import Mesh
-    from meshtest.traffic.model import Exchange, History
+    from meshtest.traffic.model import Exchange
+    from meshtest.traffic.record import History
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(os.environ.get("MESHTEST_BOOKINFO") or ROOT.parent / "shared" / "data" / "bookinfo")

@@ -16,16 +16,8 @@ from meshtest.mesh.model import Pod, PodKind
 from meshtest.mesh.yaml_source import documents
 from meshtest.scenario.expect import CHECK, CheckSpec
 from meshtest.scenario.fields import Spot
-from meshtest.traffic.model import (
-    BackendReply,
-    BackendRequest,
-    Exchange,
-    FaultWindow,
-    History,
-    Hop,
-    Outcome,
-    Request,
-)
+from meshtest.traffic.model import BackendReply, BackendRequest, Exchange, Hop, Outcome, Request
+from meshtest.traffic.record import FaultWindow, History
 
 CALLER = "default/reviews-v2-0"
 CALLEE = "default/ratings-v1-0"

@@ -8,7 +8,7 @@ import pytest
 from meshtest.checks import Verdict, run
 from meshtest.checks.text import render
 from meshtest.errors import Location
-from meshtest.traffic.model import ChangeMade
+from meshtest.traffic.record import ChangeMade
 
 LOCK = ChangeMade(id="lock", what="apply AuthorizationPolicy default/locked", asked=1.0, made=1.5)
 HELD = replace(LOCK, id="change-2", asked=2.0, made=2.1, held="the control plane is down")

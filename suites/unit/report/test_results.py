@@ -6,7 +6,7 @@ from typing import Any
 
 from meshtest.errors import Location
 from meshtest.report.results import check, complete, counts, fault, merge, result, run
-from meshtest.traffic.model import FaultWindow
+from meshtest.traffic.record import FaultWindow
 
 
 def test_a_verdict_nobody_knows_is_unknown_and_never_a_pass() -> None:

@@ -16,13 +16,12 @@ from meshtest.traffic.model import (
     BackendRequest,
     ClientTls,
     Exchange,
-    FaultWindow,
-    Headers,
-    History,
     Outcome,
     Protocol,
     Request,
 )
+from meshtest.traffic.pairs import Headers
+from meshtest.traffic.record import FaultWindow, History
 
 TLS = ClientTls(server_name="", alpn=("h2",), certificate="CERT", key="SECRET", ca="CA")
 REQUEST = Request(
