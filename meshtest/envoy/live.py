@@ -129,7 +129,8 @@ class Envoy:
         while True:
             remaining = deadline - loop.time()
             try:
-                answer = await asyncio.wait_for(client.ask(target), max(remaining, 0.001))
+                async with asyncio.timeout(max(remaining, 0.001)):
+                    answer = await client.ask(target)
             except (OSError, asyncio.IncompleteReadError) as exc:
                 if remaining <= 0:
                     raise RuntimeFailure(

@@ -259,7 +259,8 @@ class ControlPlane(FaultOperations):
             raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy stands still or has ended")
         asked = envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
         try:
-            answer = await asyncio.wait_for(asked, float(header.get("within", _ADMIN_TIMEOUT)))
+            async with asyncio.timeout(float(header.get("within", _ADMIN_TIMEOUT))):
+                answer = await asked
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as exc:
             raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy does not answer: {exc}") from exc
         return {"status": answer.status}, answer.body

@@ -25,13 +25,14 @@ class Signal:
         """Whether `condition` came true before `deadline` (loop's clock); what it raises goes through."""
         loop = asyncio.get_running_loop()
         while not condition():
-            remaining = deadline - loop.time()
-            if remaining <= 0:
+            if deadline <= loop.time():
                 return False
             future = loop.create_future()
             self._waiting.add(future)
             try:
-                await asyncio.wait_for(future, remaining)
+                # Not wait_for: until Python 3.12 it swallows a cancellation that comes with the result.
+                async with asyncio.timeout_at(deadline):
+                    await future
             except TimeoutError:
                 return condition()
             finally:

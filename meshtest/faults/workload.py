@@ -20,7 +20,7 @@ from meshtest.errors import ScenarioError
 from meshtest.faults.limiting import Limited, words
 from meshtest.faults.making import faulty
 from meshtest.faults.places import pods_of
-from meshtest.faults.signalling import signal
+from meshtest.faults.signalling import catch_up, signal
 from meshtest.mesh.model import PodKind
 from meshtest.mesh.standins import plays
 from meshtest.runtime.base import Action, Part
@@ -115,7 +115,7 @@ class Processes:
     def inject(self) -> None:
         """Do it to one process after the other."""
         for pod in self.pods:
-            self._signal(pod, _DONE[self.kind])
+            signal(self.ground.sandbox, self.ground.pushes, pod, self.part, _DONE[self.kind])
             self._touched += 1
             self._down.append(pod)
             if self.kind == "restart":
@@ -147,13 +147,12 @@ class Processes:
         """How many exchanges led to one of the pods; see the module's text."""
         return sum(map(self._crossed, exchanges)) if self._touched else 0
 
-    def _signal(self, pod: Pod, action: Action) -> None:
-        signal(self.ground.sandbox, self.ground.pushes, pod, self.part, action)
-
     def _raise_again(self, pod: Pod) -> None:
-        self._signal(pod, Action.RESUME if self.kind == "pause" else Action.START)
-        self._down.remove(pod)
+        action = Action.RESUME if self.kind == "pause" else Action.START
+        self.ground.sandbox.signal(pod.key, self.part, action)
+        self._down.remove(pod)  # it runs, whatever becomes of its configuration
         self._unsettled.append(pod)
+        catch_up(self.ground.pushes, pod, self.part, action)
 
     def _crossed(self, exchange: Exchange) -> bool:
         keys = {pod.key for pod in self.pods}

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from meshtest import faults
-from meshtest.errors import ScenarioError, Unsupported
+from meshtest.errors import RuntimeFailure, ScenarioError, Unsupported
 from meshtest.faults.base import Exclusive, Ground, Settling, Silencing
 from meshtest.faults.families import plan
 from meshtest.faults.judging import judge
@@ -157,6 +157,30 @@ def test_of_a_fault_that_came_half_way_only_that_half_is_undone(model: MeshModel
         ("default/b-0", Part.APPLICATION, Action.KILL),
         ("default/b-0", Part.APPLICATION, Action.START),
     ]
+
+
+class Deaf:
+    """A control plane that cannot be told of sidecars that are back."""
+
+    outage = False
+
+    def leave_out(self, proxy: str) -> None:
+        """Take note."""
+
+    def take_in(self, proxy: str, *, anew: bool) -> None:
+        raise RuntimeFailure(f"{proxy} is deaf, {anew}")
+
+
+def test_a_process_that_runs_again_is_not_started_twice(model: MeshModel) -> None:
+    sandbox = Recorder()
+    ground = Ground(
+        model=model, sandbox=cast("Any", sandbox), timeouts=Timeouts(), seed=1, pushes=cast("Any", Deaf())
+    )
+    fault = cast("Any", plan(faults.restart(to="a", part="sidecar"), "it", ground))
+    with pytest.raises(RuntimeFailure, match="is deaf, True"):
+        fault.inject()
+    fault.recover()
+    assert [action for _, _, action in sandbox.calls] == [Action.KILL, Action.START]
 
 
 def test_a_fault_of_sidecars_says_whose_log_lines_may_be_lost(model: MeshModel) -> None:
