@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from meshtest.explain.walk import Walker
     from meshtest.istiod.engine import Engine
+    from meshtest.mesh.mesh_config import Written
     from meshtest.mesh.model import Manifest, MeshModel
     from meshtest.traffic.model import Decision
 
@@ -58,19 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the explanation, or the overview."""
-    from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - `--help` needs nothing of it
+    from meshtest.cli.mesh_config import written  # noqa: PLC0415 - `--help` needs nothing of it
+    from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - as above
     from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
     from meshtest.live.explaining import of_manifests  # noqa: PLC0415 - as above
-    from meshtest.mesh.mesh_config import mesh_config_in  # noqa: PLC0415 - as above
+    from meshtest.live.mesh_settings import at_its_place  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import text_of  # noqa: PLC0415 - as above
 
     caller, method, url, paths = _words(options.words)
     manifests = _manifests(paths, options)
-    given = Path(options.mesh_config).read_text(encoding="utf-8") if options.mesh_config else None
-    config = mesh_config_in(manifests) if given is None else given
+    config = written(options, manifests)
     engine = Engine.start(find_or_build(say))
     try:
-        model = _model(manifests, engine, config, options)
-        walker = of_manifests(engine, model, config)
+        with at_its_place(config, engine):
+            model = _model(manifests, engine, config, options)
+            walker = of_manifests(engine, model, text_of(config))
         if url is None:
             _overview(walker, model, caller, method, options)
         else:
@@ -115,13 +118,13 @@ def _manifests(paths: Sequence[str], options: argparse.Namespace) -> list[Manife
 
 
 def _model(
-    manifests: Sequence[Manifest], engine: Engine, config: str | None, options: argparse.Namespace
+    manifests: Sequence[Manifest], engine: Engine, config: Written | None, options: argparse.Namespace
 ) -> MeshModel:
     from meshtest.istiod.deployments import GatewayDeployments  # noqa: PLC0415 - as above
     from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - as above
-    from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import settings_of, text_of  # noqa: PLC0415 - as above
 
-    chosen = BuildOptions(settings=settings_of(config), allow_unsupported=options.allow_unsupported)
+    chosen = BuildOptions(settings=settings_of(text_of(config)), allow_unsupported=options.allow_unsupported)
     return build_model(manifests, made=GatewayDeployments(engine).of(manifests), options=chosen)
 
 

@@ -10,19 +10,22 @@ import glob
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from meshtest.cli.findings import Finding, of_error
 from meshtest.cli.standing import Standing
 from meshtest.errors import ManifestError, ScenarioError
 from meshtest.faults.judging import judge
 from meshtest.live.fixes import Guesses
+from meshtest.live.mesh_settings import check_mesh_config
 from meshtest.mesh.build import BuildOptions, build_model, locate
 from meshtest.mesh.kinds import sort
 from meshtest.mesh.manifests import identity, manifests_of, unique
+from meshtest.mesh.mesh_config import mesh_config_in, settings_of, text_of
 from meshtest.mesh.sources import SUFFIXES, read
 from meshtest.mesh.yaml_source import documents
 from meshtest.runner.collection import Judged, models
+from meshtest.runner.pool import written_for
 from meshtest.runtime.base import Capability
 from meshtest.scenario.loader import load as load_scenarios
 from meshtest.scenario.placement import check_placement
@@ -30,9 +33,10 @@ from meshtest.scenario.resolve import resolve
 from meshtest.scenario.senders import check_senders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from meshtest.istiod.engine import Engine, Message
+    from meshtest.mesh.mesh_config import MeshSettings, Written
     from meshtest.mesh.model import Manifest, MeshModel
     from meshtest.mesh.sources import Text
     from meshtest.runner.pool import MeshPool
@@ -126,10 +130,17 @@ class Judge:
     def _manifests(self, paths: Sequence[str]) -> None:
         fine = self._sound(self._read(paths))
         self.judgement.objects += len(fine)
-        model = self._model(fine)
+        written = self._sound_config(mesh_config_in(fine))
+        model = self._model(fine, settings_of(text_of(written)))
         self.judgement.passed_over += model.passed_over
         self.judgement.findings += [_unsupported(one) for one in model.unsupported]
-        self._engine_on(model)
+        self._engine_on(model, written)
+
+    def _sound_config(self, written: Written | None) -> Written | None:
+        """The MeshConfig of the manifests, where nothing is wrong with it."""
+        told = len(self.judgement.findings)
+        self._look(partial(check_mesh_config, written, self._engine, allow_unsupported=self._allowed))
+        return written if len(self.judgement.findings) == told else None
 
     def _read(self, paths: Sequence[str]) -> Iterator[Manifest]:
         for path in paths:
@@ -158,14 +169,13 @@ class Judge:
                 fine[identity(one.ref)] = one
         return list(fine.values())
 
-    def _model(self, manifests: list[Manifest]) -> MeshModel:
+    def _model(self, manifests: list[Manifest], settings: MeshSettings) -> MeshModel:
         """The model of what is left after the objects that no model can be made of."""
         while True:
             try:
                 made = self._pool.deployed(manifests)
-                return build_model(
-                    manifests, made=made, options=BuildOptions(allow_unsupported=self._allowed)
-                )
+                options = BuildOptions(settings=settings, allow_unsupported=self._allowed)
+                return build_model(manifests, made=made, options=options)
             except ManifestError as exc:
                 self._tell(exc)
                 culprit = _culprit(exc, manifests)
@@ -195,7 +205,7 @@ class Judge:
             return
         self._fault_by_fault(scenario, model)
         for each in (model, *later):
-            self._engine_on(each, scenario.mesh_config)
+            self._engine_on(each, written_for(scenario, each.manifests))
 
     def _fault_by_fault(self, scenario: Scenario, model: MeshModel) -> None:
         """What can be said of the faults, whatever the runtime can do: it may run elsewhere."""
@@ -218,12 +228,12 @@ class Judge:
 
     # -- the engine ------------------------------------------------------------------------------------------
 
-    def _engine_on(self, model: MeshModel, mesh_config: Mapping[str, Any] | None = None) -> None:
+    def _engine_on(self, model: MeshModel, written: Written | None) -> None:
         messages = self._engine.validate(self._judged.fresh(model))
         if not any(message.level == "error" for message in messages):
             # The analyzers cannot read what has errors. Their advice may rest on what lies elsewhere: a warning.
             messages += self._engine.analyze([dict(body) for body in model.objects])
-            self.judgement.findings += self._standing.of(model, mesh_config)
+            self.judgement.findings += self._standing.of(model, text_of(written))
         guesses = Guesses(self._engine, model)
         self.judgement.findings += [_finding(message, model, guesses) for message in messages]
 

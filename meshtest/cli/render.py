@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.cli.terminal import Terminal, say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    from meshtest.istiod.engine import Engine
     from meshtest.mesh.model import Manifest, MeshModel, Pod
 
 KINDS = {"listeners": "LDS", "clusters": "CDS", "routes": "RDS", "endpoints": "EDS"}
@@ -47,96 +47,82 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the configuration, or the difference."""
-    from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - `--help` needs nothing of it
-    from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - as above
-    from meshtest.mesh.mesh_config import settings_of  # noqa: PLC0415 - as above
+    from meshtest.mesh.manifests import load, merge  # noqa: PLC0415 - `--help` needs nothing of it
 
     given = load(options.paths, allow_unsupported=options.allow_unsupported)
-    chosen = BuildOptions(
-        settings=settings_of(_config(options, given)), allow_unsupported=options.allow_unsupported
-    )
-    model = build_model(given, made=_deployed(given), options=chosen)
-    text = _text(_rendered(model, options), as_json=options.json)
+    model, found = _rendered(given, options)
+    text = _text(found, as_json=options.json)
     if options.against is None:
         sys.stdout.write(text)
         return 0
     applied = load(options.against, allow_unsupported=options.allow_unsupported)
     # Addresses stay those of the first input, so that only what the policies change differs.
-    merged = merge(given, applied)
-    chosen = replace(chosen, settings=settings_of(_config(options, merged)))
-    other = build_model(merged, made=_deployed(merged), previous=model, options=chosen)
-    changed = _text(_rendered(other, options), as_json=options.json)
-    _print_difference(text, changed, options)
+    _, found = _rendered(merge(given, applied), options, previous=model)
+    _print_difference(text, _text(found, as_json=options.json), options)
     return 0
 
 
-def _deployed(manifests: Sequence[Manifest]) -> Sequence[Manifest]:
-    """What istiod deploys for Gateways of the Gateway API."""
-    from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - `--help` needs nothing of it
+def _rendered(
+    manifests: Sequence[Manifest], options: argparse.Namespace, previous: MeshModel | None = None
+) -> tuple[MeshModel, _Configuration]:
+    """The mesh of these manifests, and what istiod makes there for the workload that is asked about."""
+    from meshtest.cli.mesh_config import written  # noqa: PLC0415 - `--help` needs nothing of it
+    from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - as above
     from meshtest.istiod.deployments import GatewayDeployments  # noqa: PLC0415 - as above
     from meshtest.istiod.engine import Engine  # noqa: PLC0415 - as above
-    from meshtest.mesh.gateway_api import is_gateway  # noqa: PLC0415 - as above
+    from meshtest.live.mesh_settings import at_its_place  # noqa: PLC0415 - as above
+    from meshtest.mesh.build import BuildOptions, build_model  # noqa: PLC0415 - as above
+    from meshtest.mesh.mesh_config import settings_of, text_of  # noqa: PLC0415 - as above
 
-    if not any(map(is_gateway, manifests)):
-        return ()
+    config = written(options, manifests)
+    text = text_of(config)
+    chosen = BuildOptions(settings=settings_of(text), allow_unsupported=options.allow_unsupported)
     engine = Engine.start(find_or_build(say))
     try:
-        return GatewayDeployments(engine).of(manifests)
+        with at_its_place(config, engine):
+            made = GatewayDeployments(engine).of(manifests)
+            model = build_model(manifests, made=made, previous=previous, options=chosen)
+            found = _configuration(engine, model, _pod(model, options.workload), text)
     finally:
         engine.close()
-
-
-def _rendered(model: MeshModel, options: argparse.Namespace) -> _Configuration:
-    from meshtest.live.requests import find_caller  # noqa: PLC0415 - `--help` needs nothing of it
-
-    pod = find_caller(model, options.workload)
-    if not pod.has_envoy:
-        from meshtest.errors import ScenarioError  # noqa: PLC0415 - only for the mistake
-
-        raise ScenarioError(f"{pod.workload_key} has no sidecar, so istiod makes no configuration for it")
-    found = configuration(model, pod, _config(options, model.manifests))
     wanted = KINDS if options.type == "all" else [options.type]
-    return {
+    return model, {
         kind: {name: each for name, each in found[kind].items() if options.name in name}
         for kind in wanted
     }  # fmt: skip
 
 
-def _config(options: argparse.Namespace, manifests: Iterable[Manifest]) -> str | None:
-    """The MeshConfig of the option, or that of the manifests."""
-    from pathlib import Path  # noqa: PLC0415 - `--help` needs nothing of it
+def _pod(model: MeshModel, workload: str) -> Pod:
+    from meshtest.live.requests import find_caller  # noqa: PLC0415 - `--help` needs nothing of it
 
-    from meshtest.mesh.mesh_config import mesh_config_in  # noqa: PLC0415 - as above
+    pod = find_caller(model, workload)
+    if not pod.has_envoy:
+        from meshtest.errors import ScenarioError  # noqa: PLC0415 - only for the mistake
 
-    if options.mesh_config is None:
-        return mesh_config_in(manifests)
-    return Path(options.mesh_config).read_text(encoding="utf-8")
+        raise ScenarioError(f"{pod.workload_key} has no sidecar, so istiod makes no configuration for it")
+    return pod
 
 
-def configuration(model: MeshModel, pod: Pod, mesh_config: str | None = None) -> _Configuration:
+def _configuration(engine: Engine, model: MeshModel, pod: Pod, mesh_config: str | None) -> _Configuration:
     """What istiod makes for a pod's Envoy: `listeners`, `clusters`, `routes` and `endpoints` by name.
 
     Raises ManifestError where a cluster would refuse the manifests.
     """
     from meshtest.envoy.bootstrap import node_metadata  # noqa: PLC0415 - `--help` needs nothing of it
     from meshtest.envoy.dump import to_json  # noqa: PLC0415 - as above
-    from meshtest.istiod.binary import find_or_build  # noqa: PLC0415 - as above
-    from meshtest.istiod.engine import Engine, Rejected  # noqa: PLC0415 - as above
+    from meshtest.istiod.engine import Rejected  # noqa: PLC0415 - as above
     from meshtest.live.notices import refused  # noqa: PLC0415 - as above
     from meshtest.mesh.proxies import engine_proxies  # noqa: PLC0415 - as above
 
     proxies = [
         {**one, "metadata": node_metadata(pod)} for one in engine_proxies(model) if one["id"] == pod.node_id
     ]
-    engine = Engine.start(find_or_build(say))
     try:
         update = engine.update(
             set=[dict(body) for body in model.objects], proxies=proxies, mesh_config=mesh_config
         )
     except Rejected as exc:
         raise refused(exc.messages, model, engine) from exc
-    finally:
-        engine.close()
     names = {short: kind for kind, short in KINDS.items()}
     found: _Configuration = {kind: {} for kind in KINDS}
     for kind, name, offset, size in update.header["proxies"].get(pod.node_id, {}).get("set", ()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +30,12 @@ class Standing:
         self._told: Mapping[ObjectRef, Mapping[str, Any]] = {}
         self._mesh_config = "{}"
 
-    def of(self, model: MeshModel, mesh_config: Mapping[str, Any] | None = None) -> list[Finding]:
+    def of(self, model: MeshModel, mesh_config: str | None = None) -> list[Finding]:
         """Warnings, since what is missing may lie elsewhere; none where nothing in the mesh has a status."""
         if not any(map(has_status, model.manifests)):
             return []
         try:
-            self._tell({ref_of(body): body for body in model.objects}, json.dumps(dict(mesh_config or {})))
+            self._tell({ref_of(body): body for body in model.objects}, mesh_config or "{}")
         except Rejected:
             return []  # said before, as the mistake that it is
         except EngineError as exc:

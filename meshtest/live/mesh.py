@@ -24,6 +24,7 @@ from meshtest.live.changing import Changes
 from meshtest.live.control import ControlPlane, SharedDisk
 from meshtest.live.envoys import versions
 from meshtest.live.external import Externals
+from meshtest.live.mesh_settings import at_its_place
 from meshtest.live.notices import Notice
 from meshtest.live.policies import Policies
 from meshtest.live.probing import ask
@@ -33,6 +34,7 @@ from meshtest.live.roles import EVERYWHERE
 from meshtest.live.sending import Sender
 from meshtest.live.state import MeshOptions
 from meshtest.mesh.manifests import load_in_turn
+from meshtest.mesh.mesh_config import text_of
 from meshtest.runtime.abilities import Preparing, Reserving
 from meshtest.runtime.base import Action, Capability, Part
 from meshtest.scenario.changes import named
@@ -130,8 +132,9 @@ class Mesh(Policies, Calls):
         self.engine = engine
         self._deployments = GatewayDeployments(engine)
         self._take(runtime or self._choose_runtime())
-        config = self._in_force(self._mesh_config)
-        self._model = self._build(config)
+        written = self._in_force(self._mesh_config)
+        with at_its_place(written, engine):
+            self._model = self._build(written)
         timeouts = self.options.timeouts.for_sidecars(sum(pod.has_envoy for pod in self._model.pods))
         self.options = replace(self.options, timeouts=timeouts)
         unknown = [*unknown_names(self._model, self._applications)]
@@ -144,7 +147,10 @@ class Mesh(Policies, Calls):
         self._control = ControlPlane(engine, sandbox.control_plane, self.options.timeouts, disk)
         self._reachable, self._network = self._model, network_plan(self._model)
         self._control.on_names = lambda: self._tell_network(self._reachable)
-        pushed = self._control.change(self._model, config, lambda: sandbox.ready(self.options.timeouts.start))
+        with at_its_place(written, engine):
+            pushed = self._control.change(
+                self._model, text_of(written), lambda: sandbox.ready(self.options.timeouts.start)
+            )
         self._sender = Sender(sandbox.driver, self._log, self.options.timeouts, self.seed)
         self._stack.callback(self._readiness.close)
         self._await_ready(self._probe(self._model))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ConfigurationRejected, ScenarioError
 from meshtest.live.assembly import network_plan, pod_plan
 from meshtest.live.key_sets import CODE, authorities_of
+from meshtest.live.mesh_settings import at_its_place
 from meshtest.live.notices import Notice, analysis
 from meshtest.live.probing import probed
 from meshtest.live.state import MeshState, by_identity, mesh_config_text
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.manifests import load_in_turn
-from meshtest.mesh.mesh_config import mesh_config_in, settings_of
+from meshtest.mesh.mesh_config import Written, mesh_config_in, settings_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,10 +81,10 @@ class Policies(MeshState):
 
     def _in_force(
         self, mesh_config: str | None, applied: Objects | None = None, base: Objects | None = None
-    ) -> str | None:
+    ) -> Written | None:
         """The MeshConfig that is given, or else what the manifests say, as in a cluster."""
         if mesh_config is not None:
-            return mesh_config
+            return Written(text=mesh_config)
         objects = {
             **(self._base if base is None else base),
             **(self._applied if applied is None else applied),
@@ -92,7 +93,7 @@ class Policies(MeshState):
 
     def _build(
         self,
-        mesh_config: str | None,
+        written: Written | None,
         applied: Objects | None = None,
         base: Objects | None = None,
         previous: MeshModel | None = None,
@@ -101,7 +102,7 @@ class Policies(MeshState):
         given = by_identity(external.secrets())
         manifests = [*{**given, **(self._base if base is None else base), **(applied or {})}.values()]
         options = BuildOptions(
-            settings=settings_of(mesh_config),
+            settings=settings_of(text_of(written)),
             allow_unsupported=self.options.allow_unsupported,
             pod_network=self._pod_network,
             external=external.hosts,
@@ -139,7 +140,7 @@ class Policies(MeshState):
         if self._key_sets.fetch(sources, lambda request: self._sender.quietly(place, request), authorities):
             with self._changing:
                 config = self._in_force(self._mesh_config)
-                again = self._control.change(self._key_sets.filled(self._model), config)
+                again = self._control.change(self._key_sets.filled(self._model), text_of(config))
         news = known != set(self._key_sets.missed) or any(each.code == CODE for each in pushed.notices)
         return replace(
             pushed,
@@ -167,8 +168,9 @@ class Policies(MeshState):
 
     def _go_to(self, applied: Objects, mesh_config: str | None, base: Objects | None = None) -> Pushed:
         old = self._model
-        config = self._in_force(mesh_config, applied, base)
-        model = self._build(config, applied, base, old)
+        written = self._in_force(mesh_config, applied, base)
+        with at_its_place(written, self.engine):
+            model = self._build(written, applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
         fresh = [pod for pod in model.pods if before.get(pod.key) != pod]
         stale = [key for key, pod in before.items() if after.get(key) != pod]
@@ -183,7 +185,8 @@ class Policies(MeshState):
                 self._sandbox.add_pods(plans, self.options.timeouts.start)
 
         try:
-            pushed = self._control.change(self._key_sets.filled(model), config, start_pods)
+            with at_its_place(written, self.engine):
+                pushed = self._control.change(self._key_sets.filled(model), text_of(written), start_pods)
         except ConfigurationRejected:
             self._sandbox.remove_pods([pod.key for pod in fresh if pod.key not in before])
             self._tell_network(old)

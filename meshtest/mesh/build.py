@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import ManifestError, ScenarioError
+from meshtest.errors import ManifestError
 from meshtest.mesh import addresses, network, objects
 from meshtest.mesh.endpoints import mirrored, slices_of
 from meshtest.mesh.external import external_zone
@@ -94,7 +94,8 @@ def build_model(
         return found.of(previous, every)
     unique(every)
     kinds = _judged(every, options)
-    _check_settings(options)
+    if not options.allow_unsupported:
+        options.settings.check()
     acted_on = [*kinds.acted_on, *more]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)
@@ -149,11 +150,6 @@ def _judged(manifests: Sequence[Manifest], options: BuildOptions) -> Sorted:
         check_classes(kinds.acted_on)
         check_parts(kinds.acted_on, Abilities(own_envoy=bool(options.proxies), switches=options.switches))
     return kinds
-
-
-def _check_settings(options: BuildOptions) -> None:
-    for path, problem in () if options.allow_unsupported else options.settings.unsupported:
-        raise ScenarioError(f"unsupported: {problem}", key=f"meshConfig.{path}")
 
 
 def _of_kind(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:

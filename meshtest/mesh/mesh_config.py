@@ -5,18 +5,24 @@ istiod reads the whole of it by itself (`meshtest-istiod`), and says what is wro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from meshtest.errors import ScenarioError
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN
 from meshtest.mesh.unsupported import unsupported_settings
+from meshtest.mesh.yaml_source import documents, nearest_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from meshtest.errors import Location
     from meshtest.mesh.model import Manifest
+
+KEY = "meshConfig"
+"""What messages call it where nothing leads to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,11 @@ class MeshSettings:
     unsupported: Sequence[tuple[str, str]] = ()
     """Fields that nothing acts on, and why."""
 
+    def check(self) -> None:
+        """Raise ScenarioError for a field that nothing acts on."""
+        for path, problem in self.unsupported:
+            raise ScenarioError(f"unsupported: {problem}", key=f"{KEY}.{path}")
+
 
 def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
     """Those of a MeshConfig, mapping or YAML; what is not well-formed istiod says."""
@@ -42,7 +53,33 @@ def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
     )
 
 
-def mesh_config_in(manifests: Iterable[Manifest]) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A MeshConfig, and where it is written."""
+
+    text: str
+    """YAML."""
+    key: str = KEY
+    """The key path that leads to it there."""
+    location: Location | None = None
+    """Where it begins; None for one that was given in Python."""
+    places: Mapping[str, int] | None = field(default=None, repr=False)
+    """The line of each key path in it; None where `text` stands at `location` as it is."""
+
+    def lines(self) -> Mapping[str, int]:
+        """The line of each key path in it; raises ManifestError, with file and line, for broken YAML."""
+        if self.places is not None or self.location is None:
+            return self.places or {}
+        found = documents(self.text, self.location.file, first_line=self.location.line)
+        return found[0].lines if found else {}
+
+
+def text_of(written: Written | None) -> str | None:
+    """Its text, where there is one."""
+    return None if written is None else written.text
+
+
+def mesh_config_in(manifests: Iterable[Manifest]) -> Written | None:
     """The MeshConfig that a cluster's istiod reads: `mesh` of the ConfigMap `istio`, as an installation writes it."""
     found = None
     for manifest in manifests:
@@ -53,8 +90,13 @@ def mesh_config_in(manifests: Iterable[Manifest]) -> str | None:
             ROOT_NAMESPACE,
             "istio",
         ):
-            found = (manifest.body.get("data") or {}).get("mesh")
-    return None if found is None else str(found)
+            found = manifest
+    text = None if found is None else (found.body.get("data") or {}).get("mesh")
+    if found is None or text is None:
+        return None
+    at = nearest_location(found.lines, "data.mesh", found.location)
+    below = "\n" in str(text)  # a block begins on the line after its key
+    return Written(text=str(text), key="data.mesh", location=replace(at, line=at.line + below))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshtest.faults.judging import judge
+from meshtest.live.mesh_settings import check_mesh_config
 from meshtest.live.notices import refused
 from meshtest.mesh.objects import identity_of
-from meshtest.runner.mesh_settings import at_its_place, check_mesh_config
+from meshtest.runner.pool import written_for
 from meshtest.scenario.changes import states
 from meshtest.scenario.loader import load
 from meshtest.scenario.placement import check_placement
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshtest.istiod.engine import Engine
-    from meshtest.mesh.model import MeshModel
+    from meshtest.mesh.model import Manifest, MeshModel
     from meshtest.runner.pool import MeshPool
     from meshtest.scenario.model import Scenario
 
@@ -49,9 +50,13 @@ def collect(path: Path, pool: MeshPool) -> list[Scenario]:
 def models(scenario: Scenario, pool: MeshPool) -> Sequence[MeshModel]:
     """The mesh as it begins, and after each change."""
     given = pool.given(scenario)
-    check_mesh_config(scenario, pool.judge())
-    with at_its_place(scenario, pool.judge()):
-        return [pool.built(held, scenario) for held in (given, *states(scenario.changes, given))]
+    return [_model(scenario, held, pool) for held in (given, *states(scenario.changes, given))]
+
+
+def _model(scenario: Scenario, held: Sequence[Manifest], pool: MeshPool) -> MeshModel:
+    written = written_for(scenario, held)
+    check_mesh_config(written, pool.judge(), allow_unsupported=pool.options.allow_unsupported)
+    return pool.built(held, scenario)
 
 
 class Judged:

@@ -80,3 +80,14 @@ def test_a_workload_without_sidecar(cli: Callable[..., Said], shop: Path) -> Non
     said = cli("render", "web", "k8s")
     assert said.status == 2
     assert said.err == "meshtest: default/web has no sidecar, so istiod makes no configuration for it\n"
+
+
+def test_a_mistake_in_the_mesh_configuration_is_told_at_its_line(
+    cli: Callable[..., Said], shop: Path
+) -> None:
+    (shop / "mesh.yaml").write_text("rootNamespace: office\ntrustDomian: a\n")
+    said = cli("render", "web", "k8s", "--mesh-config", "mesh.yaml")
+    assert said.status == 2
+    assert said.err == (
+        "mesh.yaml:2: meshConfig.trustDomian: unknown field 'trustDomian'; did you mean 'trustDomain'?\n"
+    )

@@ -218,3 +218,14 @@ def test_nothing_there_is_an_error(cli: Callable[..., Said], here: Path) -> None
     said = cli("validate", "missing.yaml")
     assert said.status == 1
     assert said.out == "error [manifest]: no such file or folder: missing.yaml\n"
+
+
+def test_the_mesh_configuration_of_the_manifests_is_judged(cli: Callable[..., Said], shop: Path) -> None:
+    (shop / "k8s" / "istio.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
+        "data:\n  mesh: |\n    trustDomian: a\n"
+    )
+    said = cli("validate", "k8s")
+    assert said.status == 1
+    assert "k8s/istio.yaml:6: error" in said.out
+    assert "data.mesh.trustDomian: unknown field 'trustDomian'; did you mean 'trustDomain'?" in said.out

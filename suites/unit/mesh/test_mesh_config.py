@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshtest.mesh.manifests import load_text
-from meshtest.mesh.mesh_config import mesh_config_in
+from meshtest.mesh.mesh_config import mesh_config_in, text_of
 
 MAP = """
 apiVersion: v1
@@ -22,7 +22,7 @@ def of(name: str = "istio", namespace: str = "istio-system", domain: str = "td.e
 
 
 def test_it_is_the_mesh_of_the_config_map_istio() -> None:
-    assert mesh_config_in(load_text(of())) == "trustDomain: td.example"
+    assert text_of(mesh_config_in(load_text(of()))) == "trustDomain: td.example"
 
 
 @pytest.mark.parametrize(("name", "namespace"), [("other", "istio-system"), ("istio", "default")])

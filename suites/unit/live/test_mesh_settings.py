@@ -16,6 +16,8 @@ from meshtest.scenario.loader import load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from meshtest.scenario.model import Scenario
+
 BOOKINFO = Path(__file__).resolve().parents[3] / "fixtures" / "bookinfo"
 SCENARIO = """\
 apiVersion: meshtest.dev/v1
@@ -79,3 +81,58 @@ def test_a_right_one_is_no_mistake(pool: MeshPool, tmp_path: Path) -> None:
     path.write_text(SCENARIO % (BOOKINFO, "defaultConfig: {tracing: {sampling: 1}}"))
     (scenario,) = load(path)
     assert models(scenario, pool)[0].root_namespace == "office"
+
+
+INSTALLED = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |-
+    rootNamespace: office
+    %s
+"""
+BESIDE = """\
+apiVersion: meshtest.dev/v1
+kind: Scenario
+metadata: {name: one}
+spec:
+  manifests: [%s, installed.yaml]
+  traffic: {from: reviews-v2, request: {url: "http://ratings:9080/"}}
+  expect: [{successRate: {atLeast: 100%%}}]
+"""
+
+
+def installed(folder: Path, line: str) -> Scenario:
+    """A scenario that leaves MeshConfig to the ConfigMap of an installation."""
+    (folder / "installed.yaml").write_text(INSTALLED % line)
+    (folder / "a.mesh.yaml").write_text(BESIDE % BOOKINFO)
+    (scenario,) = load(folder / "a.mesh.yaml")
+    return scenario
+
+
+def test_that_of_the_manifests_holds_where_a_scenario_has_none(pool: MeshPool, tmp_path: Path) -> None:
+    (model,) = models(installed(tmp_path, "trustDomain: td.example"), pool)
+    assert (model.root_namespace, model.trust_domain) == ("office", "td.example")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("trustDomian: a", "data.mesh.trustDomian: unknown field 'trustDomian'; did you mean 'trustDomain'?"),
+        (
+            "proxyListenPort: 99",
+            "data.mesh.proxyListenPort: unsupported: redirect rules lead to the usual port",
+        ),
+    ],
+)
+def test_a_mistake_in_the_manifests_is_told_at_its_line(
+    pool: MeshPool, tmp_path: Path, line: str, said: str
+) -> None:
+    with pytest.raises(ScenarioError, match=rf"installed\.yaml:7: {re.escape(said)}$"):
+        models(installed(tmp_path, line), pool)
+
+
+def test_broken_yaml_in_the_manifests_is_told_at_its_line(pool: MeshPool, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"installed\.yaml:8: broken YAML: a \"\[\" is not closed"):
+        models(installed(tmp_path, "trustDomain: [a"), pool)
