@@ -1,6 +1,7 @@
 """Two workloads for tests that write the second themselves: `front` calls `back`."""
 
 import os
+from textwrap import dedent, indent
 
 EXAMPLE_IMAGE = f"meshtest-example:{os.getpid()}"
 """The image of both where containers run: one for each process of tests, which removes it at its end."""
@@ -13,13 +14,28 @@ spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
 ---"""
 """Of `back`."""
 
-FRONT = f"""---
+
+def deployment(name: str, pod: str, *, replicas: int = 1) -> str:
+    """A Deployment with this as its pods' spec."""
+    head = f"""
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: front}}
+metadata: {{name: {name}}}
 spec:
-  selector: {{matchLabels: {{app: front}}}}
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
   template:
-    metadata: {{labels: {{app: front}}}}
-    spec: {{containers: [{{name: front, image: "{EXAMPLE_IMAGE}", ports: [{{containerPort: 8080}}]}}]}}
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
 """
+    return head + indent(dedent(pod).strip("\n"), " " * 6) + "\n"
+
+
+def running(name: str, image: str) -> str:
+    """A Deployment of one container on port 8080."""
+    return deployment(
+        name, f"containers: [{{name: {name}, image: '{image}', ports: [{{containerPort: 8080}}]}}]"
+    )
+
+
+FRONT = "---" + running("front", EXAMPLE_IMAGE)

@@ -9,21 +9,12 @@ import pytest
 
 from meshtest.live.mesh import Mesh
 from meshtest.runtime.netns.runtime import NetnsRuntime
-from suites.unit.two import FRONT, SERVICE
+from suites.unit.two import FRONT, SERVICE, running
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BACK = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: back}
-spec:
-  selector: {matchLabels: {app: back}}
-  template:
-    metadata: {labels: {app: back}}
-    spec: {containers: [{name: back, image: back, ports: [{containerPort: 8080}]}]}
-"""
+BACK = running("back", "back")
 PROGRAM = """
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -16,27 +16,14 @@ from meshtest.errors import EngineError, RuntimeFailure, Unsupported
 from meshtest.live.mesh import Mesh
 from meshtest.runtime.docker import image
 from meshtest.runtime.docker.runtime import DockerRuntime
-from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshtest.runtime.docker.client import Daemon
 
-TWO = (
-    SERVICE
-    + f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: back}}
-spec:
-  selector: {{matchLabels: {{app: back}}}}
-  template:
-    metadata: {{labels: {{app: back}}}}
-    spec: {{containers: [{{name: back, image: "{EXAMPLE_IMAGE}", ports: [{{containerPort: 8080}}]}}]}}
-"""
-    + FRONT
-)
+TWO = SERVICE + running("back", EXAMPLE_IMAGE) + FRONT
 
 APP = """
 import http.server, os, pathlib

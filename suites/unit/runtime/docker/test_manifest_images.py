@@ -8,16 +8,14 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.live.mesh import Mesh
-from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshtest.runtime.docker.client import Daemon
 
-MANIFEST = (
-    SERVICE
-    + """
+CONFIGURATION = """
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
@@ -27,15 +25,8 @@ apiVersion: v1
 kind: Secret
 metadata: {name: keys}
 stringData: {password: pw}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: back}
-spec:
-  selector: {matchLabels: {app: back}}
-  template:
-    metadata: {labels: {app: back}}
-    spec:
+---"""
+BACK = """
       securityContext: {runAsUser: 4711, fsGroup: 4712, supplementalGroups: [4713]}
       hostAliases: [{ip: 10.244.9.9, hostnames: [db.example]}]
       containers:
@@ -57,9 +48,8 @@ spec:
       - {name: settings, configMap: {name: settings}}
       - {name: keys, secret: {secretName: keys, defaultMode: 0400}}
       - {name: scratch, emptyDir: {}}
-""".replace("IMAGE", EXAMPLE_IMAGE)
-    + FRONT
-)
+"""
+MANIFEST = SERVICE + CONFIGURATION + deployment("back", BACK.replace("IMAGE", EXAMPLE_IMAGE)) + FRONT
 
 
 @pytest.fixture(scope="module")

@@ -9,42 +9,19 @@ import pytest
 from meshtest.errors import RuntimeFailure
 from meshtest.live.mesh import Mesh
 from meshtest.runtime.docker import preparing
-from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, deployment, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MANIFEST = (
-    SERVICE
-    + """
-apiVersion: v1
-kind: Service
-metadata: {name: other}
-spec: {selector: {app: other}, ports: [{port: 80, name: http, targetPort: 8080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: other}
-spec:
-  selector: {matchLabels: {app: other}}
-  template:
-    metadata: {labels: {app: other}}
-    spec: {containers: [{name: other, image: a, ports: [{containerPort: 8080}]}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: back}
-spec:
-  selector: {matchLabels: {app: back}}
-  template:
-    metadata: {labels: {app: back}}
-    spec:
+OTHER = SERVICE.replace("back", "other") + running("other", "a") + "---"
+BACK = """
       initContainers:
       - name: first
         image: IMAGE
-        command: [python3, -c, "open('/work/said', 'x').write('$(WORD)')"]
+        command: [python3, -c, "open('/shared/said', 'x').write('$(WORD)')"]
         env: [{name: WORD, value: one}]
-        volumeMounts: [{name: shared, mountPath: /work}]
+        volumeMounts: [{name: shared, mountPath: /shared}]
       - name: second
         image: IMAGE
         command:
@@ -63,9 +40,8 @@ spec:
         ports: [{containerPort: 8080}]
         volumeMounts: [{name: shared, mountPath: /data}]
       volumes: [{name: shared, emptyDir: {}}]
-""".replace("IMAGE", EXAMPLE_IMAGE)
-    + FRONT
-)
+"""
+MANIFEST = SERVICE + OTHER + deployment("back", BACK.replace("IMAGE", EXAMPLE_IMAGE)) + FRONT
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +72,7 @@ def test_one_that_fails_for_good_says_why(example: str, monkeypatch: pytest.Monk
 
 def test_one_that_fails_is_started_again(example: str) -> None:
     del example
-    once = "import os; os.path.exists('/work/tried') or (open('/work/tried', 'w'), os._exit(3))"
-    text = MANIFEST.replace("open('/work/said', 'x')", f"{once}; open('/work/said', 'x')")
+    once = "import os; os.path.exists('/shared/tried') or (open('/shared/tried', 'w'), os._exit(3))"
+    text = MANIFEST.replace("open('/shared/said', 'x')", f"{once}; open('/shared/said', 'x')")
     with Mesh.from_manifests(text, runtime="docker", images={"back": "manifest"}) as mesh:
         assert mesh.request("front", "http://back/file/data/both").body == b"0o644 one two 200 envoy"
