@@ -55,6 +55,11 @@ spec:
   action: DENY
   rules: [{{to: [{{operation: {{paths: ["/secret{version}"]}}}}]}}]
 """
+SWAPPED = {
+    "VirtualService": POLICY,
+    "AuthorizationPolicy of one sidecar": DENIAL.replace("WORKLOAD", "ratings"),
+    "AuthorizationPolicy of three sidecars": DENIAL.replace("WORKLOAD", "reviews"),
+}
 
 
 def show(name: str, seconds: Sequence[float], *, unit: str = "ms") -> None:
@@ -102,17 +107,11 @@ def swap(runtime: str = "auto") -> None:
     from meshtest import Mesh
 
     with Mesh.from_manifests(*BOOKINFO, runtime=runtime) as mesh:
-        policies = {
-            "VirtualService": POLICY,
-            "AuthorizationPolicy of one sidecar": DENIAL.replace("WORKLOAD", "ratings"),
-            "AuthorizationPolicy of three sidecars": DENIAL.replace("WORKLOAD", "reviews"),
-        }
-        for name, policy in policies.items():
+        for name, policy in SWAPPED.items():
             times = []
             for number in range(60):
-                text = policy.format(version=number % 3 + 1)
                 began = time.perf_counter()
-                mesh.replace(text)
+                mesh.replace(policy.format(version=number % 3 + 1))
                 times.append(time.perf_counter() - began)
             show(f"policy swap, {name}", times[10:])
 
@@ -295,8 +294,6 @@ BENCHES: dict[str, Callable[[], None]] = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    os.environ.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # else every process compiles meshtest anew, which no user's does
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process compiles meshtest anew, as no user's
     for name in sys.argv[1:] or [name for name in BENCHES if name != "docker"]:
         BENCHES[name]()

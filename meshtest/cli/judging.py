@@ -17,7 +17,7 @@ from meshtest.cli.standing import Standing
 from meshtest.errors import ManifestError, ScenarioError
 from meshtest.faults.judging import judge
 from meshtest.live.fixes import Guesses
-from meshtest.live.mesh_settings import check_mesh_config
+from meshtest.live.mesh_settings import check_mesh_config, written_for
 from meshtest.mesh.build import BuildOptions, build_model, locate
 from meshtest.mesh.kinds import sort
 from meshtest.mesh.manifests import identity, manifests_of, unique
@@ -25,7 +25,6 @@ from meshtest.mesh.mesh_config import mesh_config_in, settings_of, text_of
 from meshtest.mesh.sources import SUFFIXES, read
 from meshtest.mesh.yaml_source import documents
 from meshtest.runner.collection import Judged, models
-from meshtest.runner.pool import written_for
 from meshtest.runtime.base import Capability
 from meshtest.scenario.loader import load as load_scenarios
 from meshtest.scenario.placement import check_placement

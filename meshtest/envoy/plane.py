@@ -257,10 +257,9 @@ class ControlPlane(FaultOperations):
         envoy = self._envoys[str(header["proxy"])]
         if self._away.stands_still(str(header["proxy"])):
             raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy stands still or has ended")
-        asked = envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
         try:
             async with asyncio.timeout(float(header.get("within", _ADMIN_TIMEOUT))):
-                answer = await asked
+                answer = await envoy.admin.ask(str(header["path"]), str(header.get("method", "GET")))
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as exc:
             raise RuntimeFailure(f"{envoy.proxy.context.pod}: its Envoy does not answer: {exc}") from exc
         return {"status": answer.status}, answer.body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from meshtest.errors import ScenarioError, nearest
@@ -55,22 +55,27 @@ def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, Image
 
 
 def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:
-    """What the scenario and the pod's manifest say of its image; the scenario's words win.
+    """What the scenario and the pod's manifest say of its image, and the manifest of those that run before it."""
+    found = _image(model, pod, application_of(pod), chosen, f"the manifest of {pod.workload_key}")
+    before = {
+        box.name: _image(model, pod, box, ImageSpec(), f"the init container {box.name} of {pod.workload_key}")
+        for box in pod.preparing
+    }
+    return replace(found, before=before)
+
+
+def _image(model: MeshModel, pod: Pod, box: Container | None, chosen: ImageSpec, who: str) -> Image:
+    """A container of a pod: the chosen words win over the manifest's.
 
     Command, user and folder of the manifest belong to its own image; environment, volumes and limits hold for any.
     """
-    own = application_of(pod)
-    if chosen.from_manifest and (own is None or not own.image):
-        raise ScenarioError(
-            f"the manifest of {pod.workload_key} names no image",
-            key="images",
-            expected="the name of an image",
-        )
-    named = own if chosen.from_manifest else None
-    env = {**environment_of(model, pod), **chosen.env}
+    if chosen.from_manifest and (box is None or not box.image):
+        raise ScenarioError(f"{who} names no image", key="images", expected="the name of an image")
+    named = box if chosen.from_manifest else None
+    env = {**environment_of(model, pod, box), **chosen.env}
     command = chosen.command if chosen.command is not None else named and _words(named.command, env)
     args = chosen.args if chosen.args is not None else named and _words(named.args, env)
-    limits = own.resources if own else {}
+    limits = box.resources if box else {}
     memory = chosen.resources.memory or limits.get("limits.memory")
     return Image(
         reference=named.image if named else chosen.image,
@@ -79,33 +84,9 @@ def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:
         env=env,
         working_directory=named.working_directory if named else "",
         user=named.user if named else "",
-        groups=own.groups if own else (),
-        disk=disk_of(model, pod),
-        cpus=chosen.resources.cpu or limits.get("limits.cpu"),
-        memory=None if memory is None else int(memory),
-        before={box.name: _before(model, pod, box) for box in pod.preparing},
-    )
-
-
-def _before(model: MeshModel, pod: Pod, box: Container) -> Image:
-    """An init container, as its manifest has it."""
-    if not box.image:
-        raise ScenarioError(
-            f"the init container {box.name} of {pod.workload_key} names no image",
-            key="images",
-            expected="an image in its manifest",
-        )
-    env, memory = environment_of(model, pod, box), box.resources.get("limits.memory")
-    return Image(
-        reference=box.image,
-        command=_words(box.command, env) or None,
-        args=_words(box.args, env) or None,
-        env=env,
-        working_directory=box.working_directory,
-        user=box.user,
-        groups=box.groups,
+        groups=box.groups if box else (),
         disk=disk_of(model, pod, box),
-        cpus=box.resources.get("limits.cpu"),
+        cpus=chosen.resources.cpu or limits.get("limits.cpu"),
         memory=None if memory is None else int(memory),
     )
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ScenarioError, nearest
-from meshtest.mesh.mesh_config import KEY, settings_of
+from meshtest.mesh.mesh_config import KEY, Written, mesh_config_in, settings_of
+from meshtest.mesh.yaml_lines import lines_below
 from meshtest.mesh.yaml_source import nearest_location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from meshtest.errors import Location
     from meshtest.istiod.engine import Engine
-    from meshtest.mesh.mesh_config import Written
+    from meshtest.mesh.model import Manifest
+    from meshtest.scenario.model import Scenario
 
 _UNKNOWN = re.compile(r'unknown field "(?P<word>[^"]+)"')
 _MESH_CONFIG = ("", "MeshConfig")
+
+
+def written_for(scenario: Scenario, manifests: Iterable[Manifest]) -> Written | None:
+    """The MeshConfig of a scenario, or else that of its manifests."""
+    if not scenario.mesh_config:
+        return mesh_config_in(manifests)
+    key = f"spec.{KEY}"
+    return Written(
+        text=json.dumps(dict(scenario.mesh_config)),
+        key=key,
+        location=scenario.at(key),
+        places=lines_below(scenario.lines, key),
+    )
 
 
 def check_mesh_config(written: Written | None, engine: Engine, *, allow_unsupported: bool) -> None:
@@ -26,8 +42,7 @@ def check_mesh_config(written: Written | None, engine: Engine, *, allow_unsuppor
     if written is not None:
         with at_its_place(written, engine):
             engine.validate([], mesh_config=written.text)
-            if not allow_unsupported:
-                settings_of(written.text).check()
+            settings_of(written.text).check(allow_unsupported=allow_unsupported)
 
 
 @contextmanager

@@ -94,8 +94,7 @@ def build_model(
         return found.of(previous, every)
     unique(every)
     kinds = _judged(every, options)
-    if not options.allow_unsupported:
-        options.settings.check()
+    options.settings.check(allow_unsupported=options.allow_unsupported)
     acted_on = [*kinds.acted_on, *more]
     nodes = {node.name: node for node in nodes_of(acted_on)}
     around = _surroundings(acted_on, nodes, options)

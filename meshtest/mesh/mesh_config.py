@@ -36,9 +36,9 @@ class MeshSettings:
     unsupported: Sequence[tuple[str, str]] = ()
     """Fields that nothing acts on, and why."""
 
-    def check(self) -> None:
-        """Raise ScenarioError for a field that nothing acts on."""
-        for path, problem in self.unsupported:
+    def check(self, *, allow_unsupported: bool) -> None:
+        """Raise ScenarioError for a field that nothing acts on, unless those are to be passed over."""
+        for path, problem in () if allow_unsupported else self.unsupported:
             raise ScenarioError(f"unsupported: {problem}", key=f"{KEY}.{path}")
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshtest.faults.judging import judge
-from meshtest.live.mesh_settings import check_mesh_config
+from meshtest.live.mesh_settings import check_mesh_config, written_for
 from meshtest.live.notices import refused
 from meshtest.mesh.objects import identity_of
-from meshtest.runner.pool import written_for
 from meshtest.scenario.changes import states
 from meshtest.scenario.loader import load
 from meshtest.scenario.placement import check_placement

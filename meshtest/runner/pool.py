@@ -6,7 +6,6 @@ collection: load -> model -> judged by istiod (engine only)        run: the same
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,14 @@ from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.applications import Applications, image_specs
 from meshtest.live.external import Externals
 from meshtest.live.mesh import Mesh
+from meshtest.live.mesh_settings import written_for
 from meshtest.live.notices import analysis
 from meshtest.live.state import MeshOptions
 from meshtest.mesh.build import BuildOptions, build_model
 from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
-from meshtest.mesh.mesh_config import KEY, Written, mesh_config_in, settings_of, text_of
-from meshtest.mesh.yaml_lines import lines_below
+from meshtest.mesh.mesh_config import settings_of, text_of
 from meshtest.runner.topology import check_options, topology_of
 from meshtest.runtime.abilities import Preparing
 from meshtest.runtime.base import Capability
@@ -292,19 +291,6 @@ class MeshPool:
 def paths_of(scenario: Scenario) -> list[Path]:
     """The files and folders that a scenario names."""
     return [path.resolve() for entry in scenario.manifests for path in entry.paths]
-
-
-def written_for(scenario: Scenario, manifests: Iterable[Manifest]) -> Written | None:
-    """The MeshConfig of a scenario, or else that of its manifests."""
-    if not scenario.mesh_config:
-        return mesh_config_in(manifests)
-    key = f"spec.{KEY}"
-    return Written(
-        text=json.dumps(dict(scenario.mesh_config)),
-        key=key,
-        location=scenario.at(key),
-        places=lines_below(scenario.lines, key),
-    )
 
 
 def _beside(folder: Path, root: Path, path: Path) -> Path:

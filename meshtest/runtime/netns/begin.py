@@ -54,6 +54,12 @@ class Launcher:
         """Whether it has ended within `timeout` seconds."""
         return self._ended.wait(timeout)
 
+    def end(self) -> None:
+        """Wait for its end, which comes when the sandbox's has; one that takes too long is killed."""
+        if not self.wait(END):
+            self.kill()
+            self.wait(END)
+
     def kill(self) -> None:
         """End it at once, and with it the sandbox."""
         if self._process is not None:
@@ -113,8 +119,6 @@ class Beginning:
         for sock in sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        if not self.launcher.wait(END):
-            self.launcher.kill()
-            self.launcher.wait(END)
+        self.launcher.end()
         for sock in sockets:
             sock.close()

@@ -159,10 +159,7 @@ class NetnsSandbox:
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        # The launcher ends when the supervisor has, and the supervisor when everything in the sandbox has.
-        if not self._launcher.wait(END):
-            self._launcher.kill()
-            self._launcher.wait(END)
+        self._launcher.end()  # it ends when the supervisor has, and the supervisor when everything in the sandbox has
         self._access.join(END)
         for channel in (self._supervisor, self.control_plane, self.driver, *self._roles.values()):
             channel.close()

@@ -356,30 +356,12 @@ class Pair:
             stat_prefix="tcp",
             cluster="inbound",
         )
+        of_http = ["istio-http/1.0", "istio-http/1.1", "istio-h2"]
+        plain = {"transport_protocol": "raw_buffer", "source_prefix_ranges": [_everybody()]}
         chains = [
-            {
-                "filter_chain_match": {
-                    "transport_protocol": "tls",
-                    "application_protocols": ["istio-http/1.0", "istio-http/1.1", "istio-h2"],
-                },
-                "filters": [http],
-                "transport_socket": transport,
-                "name": "http" + chain,
-            },
-            {
-                "filter_chain_match": {"transport_protocol": "tls", "application_protocols": ["istio"]},
-                "filters": [*tcp, proxy],
-                "transport_socket": transport,
-                "name": "tcp",
-            },
-            {
-                "filter_chain_match": {
-                    "transport_protocol": "raw_buffer",
-                    "source_prefix_ranges": [_everybody()],
-                },
-                "filters": [http],
-                "name": "plain",
-            },
+            _chain("http" + chain, _over_tls(of_http), [http], transport_socket=transport),
+            _chain("tcp", _over_tls(["istio"]), [*tcp, proxy], transport_socket=transport),
+            _chain("plain", plain, [http]),
         ]
         inspector = named("i", "extensions.filters.listener.tls_inspector.v3.TlsInspector")
         return "LDS", {
@@ -517,6 +499,14 @@ class Pair:
             return answer.status, answer.read().decode(), dict(answer.getheaders())
         finally:
             connection.close()
+
+
+def _chain(name: str, match: dict[str, Any], filters: list[dict[str, Any]], **rest: Any) -> dict[str, Any]:
+    return {"name": name, "filter_chain_match": match, "filters": filters, **rest}
+
+
+def _over_tls(protocols: list[str]) -> dict[str, Any]:
+    return {"transport_protocol": "tls", "application_protocols": protocols}
 
 
 def _everybody() -> dict[str, Any]:
