@@ -1,7 +1,6 @@
 """Two workloads for tests that write the second themselves: `front` calls `back`."""
 
 import os
-from textwrap import dedent, indent
 
 EXAMPLE_IMAGE = f"meshtest-example:{os.getpid()}"
 """The image of both where containers run: one for each process of tests, which removes it at its end."""
@@ -15,27 +14,18 @@ spec: {selector: {app: back}, ports: [{port: 80, name: http, targetPort: 8080}]}
 """Of `back`."""
 
 
-def deployment(name: str, pod: str, *, replicas: int = 1) -> str:
-    """A Deployment with this as its pods' spec."""
-    head = f"""
+def running(name: str, image: str) -> str:
+    """A Deployment of one container on port 8080."""
+    return f"""
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: {name}}}
 spec:
-  replicas: {replicas}
   selector: {{matchLabels: {{app: {name}}}}}
   template:
     metadata: {{labels: {{app: {name}}}}}
-    spec:
+    spec: {{containers: [{{name: {name}, image: "{image}", ports: [{{containerPort: 8080}}]}}]}}
 """
-    return head + indent(dedent(pod).strip("\n"), " " * 6) + "\n"
-
-
-def running(name: str, image: str) -> str:
-    """A Deployment of one container on port 8080."""
-    return deployment(
-        name, f"containers: [{{name: {name}, image: '{image}', ports: [{{containerPort: 8080}}]}}]"
-    )
 
 
 FRONT = "---" + running("front", EXAMPLE_IMAGE)

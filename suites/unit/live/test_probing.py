@@ -12,17 +12,28 @@ from meshtest.live.mesh import Mesh
 from meshtest.live.readiness import Readiness
 from meshtest.runtime.netns.runtime import NetnsRuntime
 from meshtest.waiting import wait_until
-from suites.unit.two import FRONT, SERVICE, deployment
+from suites.unit.two import FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BACK = """
+MANIFEST = (
+    SERVICE
+    + """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: back}
+spec:
+  selector: {matchLabels: {app: back}}
+  template:
+    metadata: {labels: {app: back}}
+    spec:
       containers:
       - {name: back, image: back, ports: [{containerPort: 8080}], readinessProbe: {PROBE, periodSeconds: 1}}
 """
-MANIFEST = SERVICE + deployment("back", BACK) + FRONT
+    + FRONT
+)
 HTTP = """
 import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -8,14 +8,16 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.live.mesh import Mesh
-from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, deployment
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshtest.runtime.docker.client import Daemon
 
-CONFIGURATION = """
+MANIFEST = (
+    SERVICE
+    + """
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
@@ -25,8 +27,15 @@ apiVersion: v1
 kind: Secret
 metadata: {name: keys}
 stringData: {password: pw}
----"""
-BACK = """
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: back}
+spec:
+  selector: {matchLabels: {app: back}}
+  template:
+    metadata: {labels: {app: back}}
+    spec:
       securityContext: {runAsUser: 4711, fsGroup: 4712, supplementalGroups: [4713]}
       hostAliases: [{ip: 10.244.9.9, hostnames: [db.example]}]
       containers:
@@ -48,8 +57,9 @@ BACK = """
       - {name: settings, configMap: {name: settings}}
       - {name: keys, secret: {secretName: keys, defaultMode: 0400}}
       - {name: scratch, emptyDir: {}}
-"""
-MANIFEST = SERVICE + CONFIGURATION + deployment("back", BACK.replace("IMAGE", EXAMPLE_IMAGE)) + FRONT
+""".replace("IMAGE", EXAMPLE_IMAGE)
+    + FRONT
+)
 
 
 @pytest.fixture(scope="module")

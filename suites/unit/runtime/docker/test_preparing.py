@@ -9,13 +9,24 @@ import pytest
 from meshtest.errors import RuntimeFailure
 from meshtest.live.mesh import Mesh
 from meshtest.runtime.docker import preparing
-from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, deployment, running
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OTHER = SERVICE.replace("back", "other") + running("other", "a") + "---"
-BACK = """
+MANIFEST = (
+    SERVICE
+    + SERVICE.replace("back", "other")
+    + running("other", "a")
+    + """---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: back}
+spec:
+  selector: {matchLabels: {app: back}}
+  template:
+    metadata: {labels: {app: back}}
+    spec:
       initContainers:
       - name: first
         image: IMAGE
@@ -40,8 +51,9 @@ BACK = """
         ports: [{containerPort: 8080}]
         volumeMounts: [{name: shared, mountPath: /data}]
       volumes: [{name: shared, emptyDir: {}}]
-"""
-MANIFEST = SERVICE + OTHER + deployment("back", BACK.replace("IMAGE", EXAMPLE_IMAGE)) + FRONT
+""".replace("IMAGE", EXAMPLE_IMAGE)
+    + FRONT
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,20 +12,32 @@ from meshtest.live.mesh import Mesh
 from meshtest.live.readiness import Readiness
 from meshtest.scenario.images import ImageSpec
 from meshtest.waiting import wait_until
-from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE, deployment
+from suites.unit.two import EXAMPLE_IMAGE, FRONT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BACK = """
+MANIFEST = (
+    SERVICE
+    + """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: back}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: back}}
+  template:
+    metadata: {labels: {app: back}}
+    spec:
       containers:
       - name: back
         image: IMAGE
         ports: [{containerPort: 8080, name: web}]
         env: [{name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
         readinessProbe: {PROBE, periodSeconds: 1, failureThreshold: 2}
-"""
-MANIFEST = SERVICE + deployment("back", BACK.replace("IMAGE", EXAMPLE_IMAGE), replicas=2) + FRONT
+""".replace("IMAGE", EXAMPLE_IMAGE)
+    + FRONT
+)
 FILE = MANIFEST.replace("PROBE", "exec: {command: [test, '!', -e, /tmp/ill]}")
 ALL = {"back-0", "back-1"}
 
