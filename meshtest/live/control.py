@@ -278,7 +278,10 @@ def _replaced(old: MeshModel | None, new: MeshModel) -> list[str]:
     return [
         pod.node_id
         for pod in new.pods
-        if pod.has_envoy and (known := before.get(pod.key)) and known != pod and known.node_id == pod.node_id
+        if pod.has_envoy
+        and (known := before.get(pod.key))
+        and not pod.goes_on(known)
+        and known.node_id == pod.node_id
     ]
 
 

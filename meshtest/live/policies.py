@@ -123,7 +123,7 @@ class Policies(MeshState):
             before = {pod.key: pod for pod in self._model.pods}
             pushed = self._go_to(applied, mesh_config, base)
             wanted = probed(self._model, self._applications).items()
-            fresh = [key for key, (pod, *_) in wanted if before.get(key) != pod]
+            fresh = [key for key, (pod, *_) in wanted if not pod.goes_on(before.get(key))]
         if self._control.outage:
             return pushed
         self._await_ready(fresh)
@@ -172,8 +172,8 @@ class Policies(MeshState):
         with at_its_place(written, self.engine):
             model = self._build(written, applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
-        fresh = [pod for pod in model.pods if before.get(pod.key) != pod]
-        stale = [key for key, pod in before.items() if after.get(key) != pod]
+        fresh = [pod for pod in model.pods if not pod.goes_on(before.get(pod.key))]
+        stale = [*(before.keys() - after.keys()), *(pod.key for pod in fresh if pod.key in before)]
 
         def start_pods() -> None:
             replaced = [key for key in stale if key in after]

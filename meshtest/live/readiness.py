@@ -102,7 +102,9 @@ class Readiness:
             return frozenset(
                 pod.key
                 for pod, *_ in probed
-                if (known := self._watched.get(pod.key)) is None or known.pod != pod or not known.ready
+                if (known := self._watched.get(pod.key)) is None
+                or not pod.goes_on(known.pod)
+                or not known.ready
             )
 
     def watch(self, probed: Mapping[str, Probed]) -> None:
@@ -117,7 +119,7 @@ class Readiness:
                 known = before.get(key)
                 self._watched[key] = (
                     known
-                    if known is not None and known.pod == pod
+                    if known is not None and pod.goes_on(known.pod)
                     else _Watched(pod=pod, readiness=readiness, startup=startup, due=now + delay)
                 )
             self._changed.notify_all()

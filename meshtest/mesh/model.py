@@ -6,7 +6,7 @@ Manifest ──► Workload ──► Pod (one per replica, with an address and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +168,13 @@ class Pod:
     def has_envoy(self) -> bool:
         """Whether an Envoy stands in this pod."""
         return self.kind is not PodKind.PLAIN
+
+    def goes_on(self, before: Pod | None) -> bool:
+        """Whether it is a pod that ran before: one of its own keeps running when its labels are others."""
+        if before is None or self == before:
+            return self == before
+        relabelled = replace(before, labels=self.labels, locality=self.locality)
+        return self.workload_kind == "Pod" and self == relabelled
 
     @property
     def node_id(self) -> str:

@@ -319,3 +319,36 @@ def test_pods_keep_their_addresses(build: Build, workload: Workload) -> None:
     before, after = ({pod.name: pod.ip for pod in model.pods} for model in (first, second))
     assert before == {"a-0": "10.244.0.2", "b-0": "10.244.0.3"}
     assert after == {"b-0": "10.244.0.3", "c-0": "10.244.0.4"}
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web, istio-locality: eu.one}}
+spec: {containers: [{name: a, image: a}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("app: web", "app: web", True),
+        ("app: web", "app: other", True),
+        ("eu.one", "us.two", True),
+        ("image: a", "image: b", False),
+        ("app: web,", 'app: web, sidecar.istio.io/inject: "false",', False),
+        ("labels", "annotations: {sidecar.istio.io/interceptionMode: REDIRECT}, labels", False),
+    ],
+)
+def test_a_pod_of_its_own_goes_on_with_other_labels(build: Build, old: str, new: str, *, same: bool) -> None:
+    first = build(POD)
+    (pod,) = build(POD.replace(old, new), previous=first).pods
+    assert pod.goes_on(first.pods[0]) is same
+    assert not pod.goes_on(None)
+
+
+def test_pods_of_a_workload_are_made_anew_for_other_labels(build: Build, workload: Workload) -> None:
+    first = build(workload("web"))
+    (pod,) = build(workload("web", metadata="labels: {app: web, a: b}"), previous=first).pods
+    assert not pod.goes_on(first.pods[0])
+    assert first.pods[0].goes_on(first.pods[0])
