@@ -32,6 +32,8 @@ class Code:
             return node.value
         if isinstance(node, ast.JoinedStr):
             return "".join(self._inner(part) for part in node.values)
+        if isinstance(node, ast.Call):
+            return self._replaced(node)
         return None
 
     def value(self, node: ast.AST) -> Any:
@@ -49,6 +51,19 @@ class Code:
         if isinstance(node, ast.Constant):
             return node.value
         return (node and self.text(node)) or GAP
+
+    def _replaced(self, call: ast.Call) -> str | None:
+        """What `text.replace(word, other)` gives, each of them a text or the name of one."""
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "replace" or len(call.args) != 2:
+            return None
+        whole, *words = [self._written(each) for each in (call.func.value, *call.args)]
+        old, new = words
+        return None if whole is None or not old or new is None else whole.replace(old, new)
+
+    def _written(self, node: ast.AST) -> str | None:
+        named = self._named.get(node.id) if isinstance(node, ast.Name) else node
+        direct = named is node or isinstance(named, ast.Constant | ast.JoinedStr)
+        return self.text(named) if named and direct else None
 
     def _inner(self, part: ast.AST) -> str:
         """What stands in a place of an f-string; a name for a text, not for another f-string that has itself."""

@@ -24,6 +24,7 @@ SERVICE = "apiVersion: v1\nkind: Service\nspec: {type: NodePort}\n"
             'A = "kind: Service\\nmetadata: {{name: {name}}}\\nspec: {{type: NodePort}}".format(name=1)',
         ),
         ("a.py", 'A = "kind: Service\\nmetadata: {name: %s}\\nspec: {type: NodePort}" % 1'),
+        ("a.py", 'A = "kind: Service\\nspec: {WORD}"\nB = "type: NodePort"\nC = A.replace("WORD", B)'),
         ("a.py", 'A = {"kind": "Service", "metadata": {"name": name}, "spec": {"type": "NodePort"}}'),
     ],
 )
@@ -45,6 +46,15 @@ def test_mesh_config_is_found(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
     path.write_text(text)
     assert {"kind": "MeshConfig", "enableTracing": True} in list(manifests(path))
+
+
+@pytest.mark.parametrize(
+    "code", ["def f(a):\n    a = a.replace('b', 'c')", "a.replace(b, c)", "a.replace('b', 1)"]
+)
+def test_texts_that_only_running_tells_are_left_open(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(f"{code}\n")
+    assert list(manifests(path)) == []
 
 
 @pytest.mark.parametrize(
