@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.errors import ScenarioError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from meshtest.traffic.model import Request
+
+_PEM = "-----BEGIN "
 
 E = TypeVar("E", bound=Enum)
 
@@ -75,6 +80,47 @@ def port_number(value: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
         raise ScenarioError(f"{value!r} is no port", key="port", expected="1 to 65535")
     return value
+
+
+def pem(value: Any, key: str) -> str:
+    """A certificate or key: as PEM, or the name of a file that holds it; nothing is none."""
+    if not value:
+        return ""
+    text = text_of(value) if isinstance(value, (str, bytes)) else ""
+    if _PEM in text:
+        return text
+    try:
+        found = Path(text or value).read_text(encoding="utf-8")
+    except (OSError, TypeError, ValueError):
+        found = ""
+    if _PEM not in found:
+        raise ScenarioError(
+            f"no PEM at {value!r}", key=key, expected="PEM, or the name of a file that holds it"
+        )
+    return found
+
+
+def usable(request: Request) -> Request:
+    """The same request; raises ScenarioError where its TLS is none that a client could have."""
+    if request.tls is None:
+        return request
+    tls = request.tls
+    if tls.certificate and "PRIVATE KEY-----" not in tls.certificate + tls.key:
+        raise ScenarioError(
+            "a certificate without its key", key="tls.key", expected="PEM, or a file that holds it"
+        )
+    import ssl  # noqa: PLC0415 - only where a caller speaks TLS itself
+
+    from meshtest.traffic.tls import context_of  # noqa: PLC0415 - as above
+
+    try:
+        context_of(request)
+    except ssl.SSLError as exc:
+        wrong = getattr(exc, "reason", "") or exc.args[-1].partition(" (_ssl.c")[0]
+        raise ScenarioError(f"OpenSSL refuses it: {wrong.lower().replace('_', ' ')}", key="tls") from exc
+    except ValueError as exc:
+        raise ScenarioError(str(exc), key="tls") from exc
+    return request
 
 
 def member(kind: type[E], value: E | str, key: str) -> E:

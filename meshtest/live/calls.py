@@ -16,7 +16,7 @@ from meshtest.mesh.outside import OUTSIDE
 from meshtest.mesh.proxy_config import has_request_ids
 from meshtest.mesh.standins import COLLECTOR, plays
 from meshtest.runtime.base import Part
-from meshtest.traffic.model import Request
+from meshtest.traffic.model import ClientTls, Request
 from meshtest.waiting import settled
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class Calls(MeshState):
             url: scheme `http`, `https`, `h2c`, `h2`, `grpc`, `tcp`, `tls`, `ws` or `wss`; the path goes out as
                 written, to the byte where the URL is given as bytes.
             fields: of `meshtest.Request`: `method`, `headers`, `body`, `host`, `address`, `port`, `protocol`, `tls`
-                (`ClientTls`, or its fields: `server_name`, `alpn`, `certificate`, `key`, `ca`, ...), `timeout` (s),
-                `follow_redirects`, `server_first`, ...; `identity`: a SPIFFE identity whose certificate the caller
-                shows itself.
+                (`ClientTls`, or its fields: `server_name`, `alpn`, ...; `certificate`, `key` and `ca` as PEM or
+                files), `timeout` (s), `follow_redirects`, `server_first`, ...; `identity`: a SPIFFE identity whose
+                certificate the caller shows itself.
         """
         identity = fields.pop("identity", None)
         if identity is not None:
@@ -102,10 +102,10 @@ class Calls(MeshState):
         Takes what `request` takes. What the configuration leaves open is said as such.
         """
         identity = str(fields.pop("identity", None) or "")
-        if identity:
-            fields["tls"] = {**(fields.get("tls") or {}), "certificate": identity}
         pod = find_caller(self._model, caller)
         request = plain_request(url, fields)
+        if identity:
+            request = replace(request, tls=replace(request.tls or ClientTls(), certificate=identity))
         if pod.key == OUTSIDE:
             request = from_outside(self._model, request)
         return self._walker().explain(pod, request, identity)

@@ -34,6 +34,7 @@ _SCHEMES = {
 
 _TLS_WORDS = {"sni": "server_name", "cert": "certificate"}
 """Other words for fields of ClientTls."""
+_PEM_FIELDS = {"ca", "certificate", "key"}
 
 
 def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
@@ -110,11 +111,14 @@ def replicas(model: MeshModel, name: str) -> Sequence[Pod]:
 
 def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls | None:  # noqa: FBT001
     """The caller's own TLS from what the user gave."""
-    if tls is None or tls is False or isinstance(tls, ClientTls):
-        return tls or None
+    if tls is None or tls is False:
+        return None
     if tls is True:
         return ClientTls()
-    fields = {_TLS_WORDS.get(name, name): value for name, value in tls.items()}
+    given = asdict(tls) if isinstance(tls, ClientTls) else tls
+    fields = {_TLS_WORDS.get(name, name): value for name, value in given.items()}
+    for name in _PEM_FIELDS & fields.keys():
+        fields[name] = arguments.pem(fields[name], f"tls.{name}")
     alpn = fields.get("alpn")
     if alpn is not None:
         fields["alpn"] = (alpn,) if isinstance(alpn, str) else tuple(alpn)  # type: ignore[arg-type]  # user's value
@@ -156,7 +160,7 @@ def plain_request(url: str | bytes, fields: Mapping[str, Any]) -> Request:
         raise ScenarioError(
             f"{given['proxy_protocol']!r} is no address", key="proxy_protocol", expected=EXPECTED
         )
-    return Request(url=address, **given)
+    return arguments.usable(Request(url=address, **given))
 
 
 def shown_as(tls: Any, certificate: Mapping[str, str]) -> ClientTls | None:

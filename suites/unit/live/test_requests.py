@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -157,10 +158,46 @@ def test_numbers_may_be_texts() -> None:
 
 
 def test_a_certificate_of_the_mesh_joins_what_else_is_said_of_tls() -> None:
-    issued = {"certificate": "C", "key": "K"}
+    chain, key = "-----BEGIN CERTIFICATE-----", "-----BEGIN PRIVATE KEY-----"
+    issued = {"certificate": chain, "key": key}
     for tls in ({"alpn": "h2"}, ClientTls(alpn=("h2",))):
-        assert shown_as(tls, issued) == ClientTls(alpn=("h2",), certificate="C", key="K")
-    assert shown_as(None, issued) == ClientTls(certificate="C", key="K")
+        assert shown_as(tls, issued) == ClientTls(alpn=("h2",), certificate=chain, key=key)
+    assert shown_as(None, issued) == ClientTls(certificate=chain, key=key)
+
+
+@pytest.mark.parametrize(
+    "shape", [str, Path, str.encode, lambda text: ClientTls(ca=text)], ids=["text", "path", "bytes", "ready"]
+)
+def test_certificates_are_pem_or_the_names_of_files(shape: Any, tmp_path: Path) -> None:
+    written = tmp_path / "ca.pem"
+    text = "-----BEGIN CERTIFICATE-----\n"
+    written.write_text(text, encoding="utf-8")
+    given = shape(str(written))
+    assert client_tls(given if isinstance(given, ClientTls) else {"ca": given}) == ClientTls(ca=text)
+    assert client_tls({"ca": text.encode()}) == ClientTls(ca=text)
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        (
+            {"ca": "root.pem"},
+            "tls.ca: no PEM at 'root.pem'; expected PEM, or the name of a file that holds it",
+        ),
+        ({"cert": 5}, "tls.certificate: no PEM at 5; *"),
+        ({"ca": "-----BEGIN CERTIFICATE-----\nx"}, "tls: OpenSSL refuses it: *certificate*"),
+        ({"certificate": "-----BEGIN CERTIFICATE-----\nx"}, "tls.key: a certificate without its key; *"),
+        ({"min_version": "1.7"}, "tls: unknown TLS version '1.7'; expected 1.0, 1.1, 1.2 or 1.3"),
+        ({"ciphers": "none-such"}, "tls: OpenSSL refuses it: *cipher*"),
+    ],
+    ids=["file", "number", "no-certificate", "no-key", "version", "cipher"],
+)
+def test_tls_that_no_client_could_have_is_told_before_anything_is_sent(
+    tls: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        plain_request("https://a/", {"tls": tls})
+    pytest.LineMatcher([str(caught.value)]).fnmatch_lines([message])
 
 
 @pytest.mark.parametrize("body", [None, b"", ""])
