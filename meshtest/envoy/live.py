@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshtest.envoy.bootstrap import socket_path
+from meshtest.envoy.peers import peers
 from meshtest.envoy.refusals import FAILED_LISTENERS, listener_failures
 from meshtest.envoy.sockets import UnixHttp
 from meshtest.errors import RuntimeFailure
@@ -88,6 +89,10 @@ class Envoy:
                     said = listener_failures((await self.admin.ask(FAILED_LISTENERS)).body)
             found.append(replace(refusal, said=said or refusal.said))
         return found
+
+    def peers(self) -> frozenset[str] | None:
+        """Addresses that its pod has, or just had, connections with; None where that cannot be seen."""
+        return peers(self.admin.process())
 
     def close(self) -> None:
         """Close the connections to its sockets."""

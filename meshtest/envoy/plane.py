@@ -17,6 +17,7 @@ from meshtest.envoy.endpoints import Swaps, endpoints, reassigned, without_endpo
 from meshtest.envoy.faults_filter import script, script_path
 from meshtest.envoy.holding import Holds
 from meshtest.envoy.live import Envoy
+from meshtest.envoy.peers import among
 from meshtest.envoy.pki import Authorities
 from meshtest.envoy.plane_faults import FaultOperations, deadline_of
 from meshtest.envoy.proxies import Proxies
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 
     Operation = Callable[[Frame], Awaitable[tuple[dict[str, Any], bytes]]]
 
-_ADMIN_TIMEOUT = 5.0
-_NOTICE_TIMEOUT = 0.5
+_ADMIN_TIMEOUT, _NOTICE_TIMEOUT = 5.0, 0.5
 
 
 class ControlPlane(FaultOperations):
@@ -163,8 +163,8 @@ class ControlPlane(FaultOperations):
         await _all(self._away.unless(node, self._bring(node, changed[node], deadline)) for node in present)
         await _all(self._away.unless(node, self._envoys[node].through_worker(deadline)) for node in present)
         if any(changes.touches("CDS", "LDS") for changes in changed.values()):
-            # A drained chain has closed its connections; peers that pooled them shall have noticed.
-            others = bystanders - changed.keys()
+            # A drained chain has closed its connections; whoever pooled them shall have noticed.
+            others = among(bystanders - changed.keys(), [self._envoys[node].peers() for node in present])
             await _all(self._away.unless(node, self._notice(node)) for node in others)
         await _all(self._starve(node, deadline) for node in changed.keys() - present)
         return len(present)

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from dataclasses import dataclass
+
+_CREDENTIALS = struct.Struct("iII")
+"""`struct ucred` (man 7 unix): process, user, group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,14 @@ class UnixHttp:
                     return await self._exchange(target, method)
                 self.close()
             return await self._exchange(target, method)
+
+    def process(self) -> int | None:
+        """The process that listens there, where there is a connection and the process can be seen from here."""
+        own = self._streams[1].get_extra_info("socket") if self._streams is not None else None
+        if own is None:
+            return None
+        told = own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return int(_CREDENTIALS.unpack(told)[0]) or None
 
     def close(self) -> None:
         """Close the connection."""
