@@ -57,6 +57,7 @@ MESH_CONFIG = "MeshConfig"
 _TRUE = ("1", "t", "true")
 """As Go reads it, whatever the case."""
 _ALPHA = "PILOT_ENABLE_ALPHA_GATEWAY_API"
+_SIDECAR_TLS = "ENABLE_TLS_ON_SIDECAR_INGRESS"
 _NO_SESSIONS = "istiod makes nothing of it, so requests of one session go anywhere"
 _NO_DEFAULT = "istiod makes nothing of it, so no route attaches by it"
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
@@ -110,6 +111,13 @@ PARTS = (
         kinds=("VirtualService",),
         path="spec.tcp[].match[].sourceSubnet",
         reason="istiod makes nothing of it, so the match takes connections from anywhere",
+    ),
+    Part(
+        group=NETWORKING,
+        kinds=("Sidecar",),
+        path="spec.ingress[].tls",
+        reason=f"istiod acts on it only with {_SIDECAR_TLS}=true (`engine_env` of a mesh)",
+        switch=_SIDECAR_TLS,
     ),
     Part(group=EXTENSIONS, kinds=("TrafficExtension",), path="spec.wasm", reason=NO_AGENT),
     *(

@@ -173,3 +173,22 @@ def test_a_kind_that_istiod_has_a_switch_for_is_refused_without_it(build: Callab
     with pytest.raises(ManifestError, match="PILOT_ENABLE_ALPHA_GATEWAY_API"):
         build(text, switches={"PILOT_ENABLE_ALPHA_GATEWAY_API": "false"})
     build(text, switches={"PILOT_ENABLE_ALPHA_GATEWAY_API": "true"})
+
+
+def test_a_field_that_istiod_has_a_switch_for_is_refused_without_it(build: Callable[..., MeshModel]) -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: a}
+spec:
+  ingress:
+  - port: {number: 8443, protocol: HTTPS, name: https}
+    defaultEndpoint: 127.0.0.1:8080
+    tls: {mode: SIMPLE, serverCertificate: /a.crt, privateKey: /a.key}
+"""
+    with pytest.raises(
+        ManifestError,
+        match=r"^mesh.yaml:9: spec.ingress\[0\].tls: unsupported: .*ENABLE_TLS_ON_SIDECAR_INGRESS=true",
+    ):
+        build(text)
+    build(text, switches={"ENABLE_TLS_ON_SIDECAR_INGRESS": "true"})
