@@ -154,7 +154,7 @@ class Mesh(Policies, Calls):
         self._sender = Sender(sandbox.driver, self._log, self.options.timeouts, self.seed)
         self._stack.callback(self._readiness.close)
         self._await_ready(self._probe(self._model))
-        pushed = self._with_key_sets(pushed)
+        pushed = self._all_told(pushed)
         later = (
             Notice(level="warning", code="name", message=each.problem, object=each.key) for each in unknown
         )

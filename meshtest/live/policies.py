@@ -9,6 +9,7 @@ from meshtest.errors import ConfigurationRejected, ScenarioError
 from meshtest.live.assembly import network_plan, pod_plan
 from meshtest.live.key_sets import CODE, authorities_of
 from meshtest.live.mesh_settings import at_its_place
+from meshtest.live.miscast import miscast
 from meshtest.live.notices import Notice, analysis
 from meshtest.live.probing import probed
 from meshtest.live.state import MeshState, by_identity, mesh_config_text
@@ -127,7 +128,17 @@ class Policies(MeshState):
         if self._control.outage:
             return pushed
         self._await_ready(fresh)
-        return self._with_key_sets(pushed)
+        return self._all_told(pushed)
+
+    def _all_told(self, pushed: Pushed) -> Pushed:
+        """With what istiod fetches live, too, and with what is to be said of stand-ins for the first time."""
+        pushed = self._with_key_sets(pushed)
+        settings = settings_of(text_of(self._in_force(self._mesh_config)))
+        found = tuple(miscast(self._model, settings.authorizers, self._applications))
+        fresh = (each for each in found if each not in self._miscast)
+        pushed = replace(pushed, notices=(*pushed.notices, *fresh))
+        self._miscast = found
+        return pushed
 
     def _with_key_sets(self, pushed: Pushed) -> Pushed:
         """Have the keys that istiod fetches live, too: servers are there now, so another push brings them."""

@@ -16,7 +16,7 @@ from meshtest.mesh.unsupported import unsupported_settings
 from meshtest.mesh.yaml_source import documents, nearest_location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meshtest.errors import Location
     from meshtest.mesh.model import Manifest
@@ -33,6 +33,8 @@ class MeshSettings:
     root_namespace: str = ROOT_NAMESPACE
     proxy: Mapping[str, Any] = field(default_factory=dict)
     """`defaultConfig`, as written."""
+    authorizers: Mapping[str, str] = field(default_factory=dict)
+    """The hosts of external authorization services, by the names of their providers."""
     unsupported: Sequence[tuple[str, str]] = ()
     """Fields that nothing acts on, and why."""
 
@@ -49,6 +51,7 @@ def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
         trust_domain=str(found.get("trustDomain") or TRUST_DOMAIN),
         root_namespace=str(found.get("rootNamespace") or ROOT_NAMESPACE),
         proxy=_mapping(found.get("defaultConfig")),
+        authorizers=dict(_authorizers(found.get("extensionProviders"))),
         unsupported=tuple(unsupported_settings(found)),
     )
 
@@ -97,6 +100,14 @@ def mesh_config_in(manifests: Iterable[Manifest]) -> Written | None:
     at = nearest_location(found.lines, "data.mesh", found.location)
     below = "\n" in str(text)  # a block begins on the line after its key
     return Written(text=str(text), key="data.mesh", location=replace(at, line=at.line + below))
+
+
+def _authorizers(providers: Any) -> Iterator[tuple[str, str]]:
+    for provider in providers if isinstance(providers, list) else ():
+        for kind in ("envoyExtAuthzHttp", "envoyExtAuthzGrpc"):
+            found = _mapping(_mapping(provider).get(kind))
+            if found:
+                yield str(provider.get("name")), str(found.get("service")).rpartition("/")[2]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
