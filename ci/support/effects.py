@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OLD = "istiod warns of it and reads consecutiveGatewayErrors and consecutive5xxErrors"
 _AGENT = "Istio's agent goes by it, and meshtest starts Envoys without one"
-_AUTHORITY = "certificates are of meshtest's own authority"
+_AUTHORITY = "certificates are of meshtest's own authority, or of the one in the Secret `cacerts`"
 _ONE_WORKER = (
     "every Envoy of meshtest has one worker thread, whatever else it has; how many changes speed, no answer"
 )
@@ -49,7 +49,9 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
     (NETWORKING, "ProxyConfig"): {"spec.concurrency": _ONE_WORKER, "spec.image": _ITS_ENVOY},
     ("", "MeshConfig"): {
         "ca": _AUTHORITY,
-        "caCertificates": _AUTHORITY,
+        "caCertificates[].spiffeBundleUrl": "nobody fetches it",
+        "caCertificates[].certSigners": _AUTHORITY,
+        "caCertificates[].trustDomains": "istiod makes nothing of it",
         "certificates": _AUTHORITY,
         "configSources": _NO_ONE_ELSE,
         "enablePrometheusMerge": _AGENT,

@@ -31,17 +31,58 @@ class Identities:
         self._authorities = authorities
         self._spiffe: dict[str, str] = {}
         self._turning: dict[str, _Turning] = {}
-        secrets.put(sds.EVERYBODY, sds.ROOT, sds.root_secret(sds.ROOT, authorities.mesh.root))
+        self._plugged: Mapping[str, str] | None = None
+        self._further: dict[str, str] = {}
+        """Roots that a proxy trusts besides that of the mesh."""
+        self._moved: set[str] = set()
+        """Who was given other roots, and certificates of another authority, and has not been waited for."""
 
-    def meet(self, node: str, spiffe: str) -> None:
-        """Give a proxy its certificate, if its identity is new."""
+    def plug_in(self, told: Mapping[str, str] | None) -> None:
+        """Have this authority sign for the mesh, and be trusted; None: one made for it.
+
+        Nobody trusts anything before this was said: Envoys that ask a control plane that is started anew wait.
+        """
+        rooted = self._secrets.find(sds.EVERYBODY, sds.ROOT) is not None
+        if rooted and told == self._plugged:
+            return
+        self._plugged = told
+        self._authorities.plug_in(told)
+        root = self._authorities.mesh.root
+        self._secrets.put(sds.EVERYBODY, sds.ROOT, sds.root_secret(sds.ROOT, root))
+        for node in self._spiffe:
+            self._trust(node)
+            self.certify(node)
+            self._moved.add(node)
+
+    def meet(self, node: str, spiffe: str, further: str = "") -> None:
+        """Give a proxy its certificate, if its identity is new, and the roots that it trusts besides the mesh's."""
+        if self._further.get(node, "") != further:
+            self._further[node] = further
+            self._trust(node)
+            if node in self._spiffe:
+                self._moved.add(node)
         if self._spiffe.get(node) != spiffe:
             self._spiffe[node] = spiffe
             self.certify(node)
 
+    def moved(self) -> set[str]:
+        """Who has got other roots or another signer's certificate since this was asked last."""
+        moved, self._moved = self._moved & self._spiffe.keys(), set()
+        return {node for node in moved if node not in self._secrets.withheld}
+
+    def _trust(self, node: str) -> None:
+        """Have a proxy trust what it shall."""
+        further = self._further.get(node)
+        if not further:
+            self._secrets.drop(node, sds.ROOT)
+            return
+        roots = f"{self._authorities.mesh.root.strip()}\n{further}"
+        self._secrets.put(node, sds.ROOT, sds.root_secret(sds.ROOT, roots))
+
     def forget(self, node: str) -> None:
         """A proxy is gone."""
         self._spiffe.pop(node, None)
+        self._further.pop(node, None)
         self.stop(node)
         self._secrets.forget(node)
 
@@ -56,9 +97,9 @@ class Identities:
         self._secrets.put(node, sds.ROOT, sds.root_secret(sds.ROOT, self._authorities.unknown.root))
 
     def reset(self, node: str) -> None:
-        """The true certificate, and the mesh's root."""
+        """The true certificate, and the true roots."""
         self.stop(node)
-        self._secrets.drop(node, sds.ROOT)
+        self._trust(node)
         self.certify(node)
 
     async def delivered(self, node: str, deadline: float) -> bool:

@@ -10,12 +10,17 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _DAY = 86_400
 _YEAR = 365 * _DAY
@@ -44,20 +49,29 @@ class Certificate:
 class Authority:
     """A certificate authority that lives in memory."""
 
-    def __init__(self, organization: str = "meshtest", seed: str = "") -> None:
-        self._key = _derived(f"{organization} {seed}") if seed else ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
-        public = self._key.public_key()
-        builder = _builder(self._name, self._name, public, _window(-_SLACK, _YEAR))
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        self._certificate = builder.sign(self._key, hashes.SHA256())
+    def __init__(
+        self, organization: str = "meshtest", seed: str = "", plugged: Mapping[str, str] | None = None
+    ) -> None:
+        """Make one, or take the one that is given.
 
-    @cached_property
-    def root(self) -> str:
-        """The root certificate as PEM."""
-        return _pem(self._certificate)
+        Args:
+            organization: what it is called.
+            seed: what its key depends on; empty: on nothing.
+            plugged: `certificate`, `key`, `chain` and `root` of one that is there, known to be in order, as PEM; what
+                it issues is shown with the chain and the root, as Istio's agent shows it.
+        """
+        self._key: _SigningKey
+        if plugged is None:
+            self._key = (
+                _derived(f"{organization} {seed}") if seed else ec.generate_private_key(ec.SECP256R1())
+            )
+            self._certificate = _root(organization, self._key)
+            self.root, self._below = _pem(self._certificate), ""
+        else:
+            self._key = _read_key(plugged["key"])
+            self._certificate = x509.load_pem_x509_certificate(plugged["certificate"].encode())
+            self.root = plugged["root"]
+            self._below = "".join(f"{plugged[part].strip()}\n" for part in ("chain", "root"))
 
     def issue(
         self,
@@ -73,8 +87,11 @@ class Authority:
         # Istio leaves the subject empty and marks the SAN critical; RFC 5280 4.2.1.6 asks for that together.
         subject = x509.Name([])
         window = _window(not_before, not_after)
-        issuer, signer = (subject, key) if self_signed else (self._name, self._key)
+        issuer, signer = (subject, key) if self_signed else (self._certificate.subject, self._key)
         builder = _builder(subject, issuer, key.public_key(), window)
+        by = None if self_signed else _identifier(self._certificate)
+        if by is not None:  # or one of two authorities of the same name is taken for the other
+            builder = builder.add_extension(by, critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -83,8 +100,8 @@ class Authority:
         names_all: list[x509.GeneralName] = [*names, *(x509.DNSName(name) for name in dns)]
         if names_all:
             builder = builder.add_extension(x509.SubjectAlternativeName(names_all), critical=True)
-        certificate = builder.sign(signer, hashes.SHA256())
-        return Certificate(certificate=_pem(certificate), key=_key_pem(key), root=self.root)
+        shown = _pem(builder.sign(signer, hashes.SHA256())) + ("" if self_signed else self._below)
+        return Certificate(certificate=shown, key=_key_pem(key), root=self.root)
 
 
 class Authorities:
@@ -94,8 +111,12 @@ class Authorities:
     """
 
     def __init__(self, seed: str = "") -> None:
-        self.mesh = Authority(seed=seed)
+        self._own = self.mesh = Authority(seed=seed)
         self.unknown = Authority("somebody else", seed=seed)
+
+    def plug_in(self, told: Mapping[str, str] | None) -> None:
+        """Have this authority sign for the mesh from now on; None: its own."""
+        self.mesh = Authority(plugged=told) if told else self._own
 
     def issue(
         self,
@@ -112,6 +133,23 @@ class Authorities:
             spiffe, not_before=not_before, not_after=not_after, dns=dns, self_signed=signer is Signer.SELF
         )
         return Certificate(certificate=issued.certificate, key=issued.key, root=self.mesh.root)
+
+
+def _root(organization: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
+    public = key.public_key()
+    builder = _builder(name, name, public, _window(-_SLACK, _YEAR))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+def _read_key(pem: str) -> _SigningKey:
+    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+        raise TypeError(f"no certificates are signed with {type(key).__name__}")
+    return key
 
 
 def _derived(seed: str) -> ec.EllipticCurvePrivateKey:
@@ -135,6 +173,15 @@ def _builder(
         .not_valid_before(window[0])
         .not_valid_after(window[1])
     )
+
+
+def _identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier | None:
+    """How a certificate says which key signed it; None where the issuer's has no name."""
+    try:
+        named = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return None
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(named.value)
 
 
 def _window(not_before: float, not_after: float) -> tuple[dt.datetime, dt.datetime]:

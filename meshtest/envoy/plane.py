@@ -76,20 +76,14 @@ class ControlPlane(FaultOperations):
             self._identities.forget(node)
             if envoy := self._envoys.pop(node, None):
                 envoy.close()
+        if "authority" in frame.header:
+            self._identities.plug_in(frame.header["authority"])
         for told in frame.header.get("proxies", ()):
             self._meet(told)
-        self._furnish(frame.header)
+        if self.secrets.disk.furnish(frame.header):
+            self.secrets.read_again()
         self.proxies.arrived.notify()
         return {"proxies": len(self.proxies.by_id), "root": self._authorities.mesh.root}, b""
-
-    def _furnish(self, header: Mapping[str, Any]) -> None:
-        """Put files on the proxies' disks: everybody's, and their own."""
-        disk = self.secrets.disk
-        news = [disk.put(str(told["id"]), told.get("files") or {}) for told in header.get("proxies", ())]
-        if "files" in header:
-            news += [disk.put(sds.EVERYBODY, header["files"]), disk.trust(str(header.get("roots", "")))]
-        if any(news):
-            self.secrets.read_again()
 
     def _meet(self, told: Mapping[str, Any]) -> None:
         """Take in a proxy, new or known; a certificate is made when its identity is new."""
@@ -108,7 +102,7 @@ class ControlPlane(FaultOperations):
             self.proxies.by_id[node] = Proxy(context, told["workload"])
             self._afflict(node)
             self._envoys[node] = Envoy(self.proxies.by_id[node], self.directory)
-        self._identities.meet(node, identity)
+        self._identities.meet(node, identity, told.get("roots", ""))
 
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         begun = time.perf_counter()
@@ -118,6 +112,8 @@ class ControlPlane(FaultOperations):
             self._let_through_later()
             decorated = time.perf_counter()
             acked = await self._deliver(changed, deadline, bystanders=set(self._envoys))
+            moved = self._identities.moved()
+            await _all(self._away.unless(node, self._identities.delivered(node, deadline)) for node in moved)
             await self.secrets.signal.until(self.secrets.files_known, deadline)
         ended = time.perf_counter()
         times = {"decorate": (decorated - begun) * 1e3, "live": (ended - decorated) * 1e3}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,13 @@ class Disk:
     def __init__(self) -> None:
         self._files: dict[str, Mapping[str, str]] = {}
         self._roots = ""
+
+    def furnish(self, header: Mapping[str, Any]) -> bool:
+        """Take in what proxies find: each its own `files`, everybody those of the mesh; whether any is new."""
+        news = [self.put(str(told["id"]), told.get("files") or {}) for told in header.get("proxies", ())]
+        if "files" in header:
+            news += [self.put(EVERYBODY, header["files"]), self.trust(str(header.get("roots", "")))]
+        return any(news)
 
     def put(self, node: str, files: Mapping[str, str]) -> bool:
         """Have a proxy (or everybody) see these files; whether that is new."""

@@ -10,10 +10,10 @@ from meshtest.envoy.bootstrap import node_metadata
 from meshtest.errors import ConfigurationRejected
 from meshtest.istiod.engine import Rejected, ref_of
 from meshtest.live.blaming import blamed
+from meshtest.live.introducing import introduction
 from meshtest.live.notices import notices, refused, starving, unserved
 from meshtest.mesh.addresses import is_ipv4
 from meshtest.mesh.build import engine_proxies
-from meshtest.mesh.mounts import proxy_files
 from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Told:
 class _Push:
     """What the server is told of one change: the Envoys there are, and what differs for them."""
 
-    envoys: Sequence[Mapping[str, Any]]
+    introduced: Mapping[str, Any]
     update: Update
     anew: Sequence[str] = ()
     """Those whose pod is replaced: another Envoy will say that it is the same."""
@@ -87,7 +87,7 @@ class ControlPlane:
         self._timeouts = timeouts
         self._told = Told()
         self._model: MeshModel | None = None
-        self._met: Sequence[Mapping[str, Any]] | None = None
+        self._met: Mapping[str, Any] | None = None
         """Whom the server knows of; None: what it knows has to be said again."""
         self._noted: list[_Push] = []
         self._away: frozenset[str] = frozenset()
@@ -120,9 +120,8 @@ class ControlPlane:
         asked = time.monotonic()
         gone = [name for name in before.proxies if name not in self._told.proxies]
         try:
-            details = self._push(
-                model, _Push(envoys=_envoys(model), update=update, anew=anew, gone=gone), start_pods
-            )
+            push = _Push(introduced=introduction(model), update=update, anew=anew, gone=gone)
+            details = self._push(model, push, start_pods)
         except ConfigurationRejected as exc:
             changed = _changed(before, self._told)
             added = [name for name in self._told.proxies if name not in before.proxies]
@@ -168,14 +167,14 @@ class ControlPlane:
 
     def _send(self, push: _Push, start_pods: Callable[[], None]) -> dict[str, Any]:
         within = self._timeouts.start if self._starts(push) else self._timeouts.push
-        met = None if push.envoys == self._met and not push.anew else self._introduce(push)
+        met = None if push.introduced == self._met and not push.anew else self._introduce(push)
         # Asked at once: the server takes them in turn, and to containers each question has a way to go.
         # A mesh's first question waits for the control plane itself.
         ticket = self._channel.start("update", push.update.payload, within=within, **push.update.header)
         start_pods()
         if met is not None:
             self._channel.result(met, timeout=within)
-            self._met = push.envoys
+            self._met = push.introduced
         if push.update.names:
             self.agents |= {node: _ipv4(names) for node, names in push.update.names.items()}
             self.on_names()
@@ -194,15 +193,15 @@ class ControlPlane:
         return self._channel.start(
             "proxies",
             remove=push.anew,
-            proxies=push.envoys,
             files=dict(self._disk.files),
             roots=self._disk.roots,
+            **push.introduced,
         )
 
     def _starts(self, push: _Push) -> bool:
         """Whether some sidecar is only about to start."""
         known = {pod.node_id for pod in self._model.pods} if self._model else set()
-        return bool(push.anew) or any(envoy["id"] not in known for envoy in push.envoys)
+        return bool(push.anew) or any(one["id"] not in known for one in push.introduced["proxies"])
 
     def suspend(self, outage: str) -> None:
         """Changes are noted from now on and not waited for: the control plane is `down` or `paused`."""
@@ -223,7 +222,7 @@ class ControlPlane:
         elif outage and self._model is not None:
             state = self._told
             self._tell(Told(objects=state.objects, mesh_config=state.mesh_config))
-            self._send(_Push(envoys=_envoys(self._model), update=self._tell(state)), no_pods)
+            self._send(_Push(introduced=introduction(self._model), update=self._tell(state)), no_pods)
 
     def leave_out(self, proxy: str) -> None:
         """Wait for this sidecar no more: it is about to stand still, or to end."""
@@ -282,20 +281,4 @@ def _replaced(old: MeshModel | None, new: MeshModel) -> list[str]:
         and (known := before.get(pod.key))
         and not pod.goes_on(known)
         and known.node_id == pod.node_id
-    ]
-
-
-def _envoys(model: MeshModel) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": pod.node_id,
-            "pod": pod.key,
-            "workload": pod.workload_key,
-            "identity": pod.identity,
-            "kind": pod.kind.value,
-            "native": bool(pod.proxy_image),
-            "files": proxy_files(model, pod),
-        }
-        for pod in model.pods
-        if pod.has_envoy
     ]

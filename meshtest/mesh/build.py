@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
 from meshtest.mesh import addresses, network, objects
+from meshtest.mesh.authority import further_roots, plugged_authority
 from meshtest.mesh.endpoints import mirrored, slices_of
 from meshtest.mesh.external import external_zone
 from meshtest.mesh.fields import fields_of
@@ -121,6 +122,8 @@ def build_model(
         trust_domain=options.settings.trust_domain,
         root_namespace=options.settings.root_namespace,
         created=created,
+        authority=plugged_authority(acted_on),
+        further_roots=further_roots(options.settings.further_roots, options.switches),
         basis=basis,
     )
 
@@ -134,9 +137,9 @@ def _pods(
     if options.usual_gateways:
         added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.settings.root_namespace)
         drafts |= _drafts(added, around)
-    configs = _proxy_configs(drafts, options.settings)
+    configs = _proxy_configs(drafts, options.settings, _of_kind(acted_on, "ProxyConfig"))
     pods = [
-        replace(pod, proxy_config=configs[pod.key], proxy_image=_proxy_image(pod, options.proxies))
+        replace(pod, proxy_config=configs.get(pod.key, {}), proxy_image=_proxy_image(pod, options.proxies))
         for pod in _addressed(drafts, previous, options.pod_network)
     ]
     return pods, added
@@ -190,13 +193,14 @@ def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tu
 
 
 def _proxy_configs(
-    made: Mapping[str, tuple[Pod, Manifest]], settings: MeshSettings
+    made: Mapping[str, tuple[Pod, Manifest]], settings: MeshSettings, resources: Sequence[Manifest]
 ) -> dict[str, dict[str, Any]]:
     """What the Envoy of each pod is started with."""
     found = {}
     for key, (pod, manifest) in made.items():
         with _at_annotation(manifest):
-            found[key] = proxy_config(pod, settings.proxy) if pod.has_envoy else {}
+            if pod.has_envoy:
+                found[key] = proxy_config(pod, settings.proxy, resources, settings.root_namespace)
     return found
 
 

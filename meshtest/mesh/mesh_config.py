@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from meshtest.errors import ScenarioError
+from meshtest.errors import ManifestError, ScenarioError
 from meshtest.mesh.model import ROOT_NAMESPACE, TRUST_DOMAIN
 from meshtest.mesh.unsupported import unsupported_settings
 from meshtest.mesh.yaml_source import documents, nearest_location
@@ -35,6 +33,8 @@ class MeshSettings:
     """`defaultConfig`, as written."""
     authorizers: Mapping[str, str] = field(default_factory=dict)
     """The hosts of external authorization services, by the names of their providers."""
+    further_roots: Sequence[str] = field(default=(), repr=False)
+    """Authorities of `caCertificates`, PEM."""
     unsupported: Sequence[tuple[str, str]] = ()
     """Fields that nothing acts on, and why."""
 
@@ -52,6 +52,9 @@ def settings_of(config: Mapping[str, Any] | str | None) -> MeshSettings:
         root_namespace=str(found.get("rootNamespace") or ROOT_NAMESPACE),
         proxy=_mapping(found.get("defaultConfig")),
         authorizers=dict(_authorizers(found.get("extensionProviders"))),
+        further_roots=tuple(
+            str(one["pem"]) for one in _mappings(found.get("caCertificates")) if one.get("pem")
+        ),
         unsupported=tuple(unsupported_settings(found)),
     )
 
@@ -110,10 +113,14 @@ def _authorizers(providers: Any) -> Iterator[tuple[str, str]]:
                 yield str(provider.get("name")), str(found.get("service")).rpartition("/")[2]
 
 
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
+            value = next((each.value for each in documents(value, KEY)), None)
+        except ManifestError:
             return {}
     return value if isinstance(value, dict) else {}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshtest.errors import Location
+    from meshtest.mesh.authority import PluggedAuthority
     from meshtest.mesh.mounts import Mount
     from meshtest.mesh.probes import Probe
     from meshtest.mesh.variables import Import, Variable
@@ -264,6 +265,10 @@ class MeshModel:
     root_namespace: str = ROOT_NAMESPACE
     created: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict, repr=False)
     """When each object was first applied, counted up; by group, kind, namespace and name."""
+    authority: PluggedAuthority | None = None
+    """What signs for the workloads; None: an authority made for this mesh alone."""
+    further_roots: str = field(default="", repr=False)
+    """Certificates that proxies trust besides that of the mesh if their agents ask for them; PEM."""
     basis: object = field(default=None, repr=False, compare=False)
     """What decided about it besides its manifests."""
 

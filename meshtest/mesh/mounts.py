@@ -58,14 +58,14 @@ def proxy_files(model: MeshModel, pod: Pod) -> dict[str, str]:
     """Path -> text, as far as the Secrets and ConfigMaps are there."""
     found: dict[str, str] = {}
     for mount, body in _held(model, pod, pod.mounts):
-        found |= _files(mount, _texts(body))
+        found |= _files(mount, texts_of(body))
     return found
 
 
 def server_certificate(model: MeshModel, pod: Pod) -> dict[str, str]:
     """`certificate` and `key` of the first TLS Secret that a pod's application mounts; empty without one."""
     for _, body in _held(model, pod, pod.application_mounts):
-        texts = _texts(body)
+        texts = texts_of(body)
         if body["kind"] == "Secret" and texts.keys() >= {"tls.crt", "tls.key"}:
             return {"certificate": texts["tls.crt"], "key": texts["tls.key"]}
     return {}
@@ -104,7 +104,8 @@ def _files(mount: Mount, texts: Mapping[str, str]) -> dict[str, str]:
     return {join(mount.path, name): text for name, text in below.items()}
 
 
-def _texts(body: Mapping[str, Any]) -> dict[str, str]:
+def texts_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """What a Secret or ConfigMap holds."""
     data = body.get("data") or {}
     if body["kind"] == "ConfigMap":
         return {key: str(text) for key, text in data.items()}

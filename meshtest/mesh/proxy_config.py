@@ -1,23 +1,24 @@
 """What of a pod's ProxyConfig its Envoy is started with, and istiod never hears of: runtime values, a tracer, a name.
 
-MeshConfig's `defaultConfig`, and above it the annotation `proxy.istio.io/config`; ProxyConfig resources have neither.
-The rest istiod goes by, which puts it together by itself. A running Envoy keeps what it started with, so a change is
-another pod.
+MeshConfig's `defaultConfig`, and above it the annotation `proxy.istio.io/config`; ProxyConfig resources have of all
+this only the environment, where the agent finds whether it asks for further roots. The rest istiod goes by, which puts
+it together by itself. A running Envoy keeps what it started with, so a change is another pod.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from meshtest.errors import ManifestError
+from meshtest.mesh.fields import fields_of
 from meshtest.mesh.injection import CANONICAL_NAME
+from meshtest.mesh.selectors import matches
+from meshtest.mesh.yaml_source import documents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from meshtest.mesh.model import Pod
+    from meshtest.mesh.model import Manifest, Pod
 
 ANNOTATION = "proxy.istio.io/config"
 _AT_START = ("runtimeValues", "tracing")
@@ -28,8 +29,21 @@ _APP = ("app", "app.kubernetes.io/name", CANONICAL_NAME)
 TRACERS = ("lightstep", "datadog", "stackdriver", "openCensusAgent")
 
 
-def proxy_config(pod: Pod, default: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pod's Envoy is started with; raises ManifestError for an annotation that is no ProxyConfig."""
+TAKES_ROOTS = "PROXY_CONFIG_XDS_AGENT"
+"""In an agent's environment: it asks istiod for roots that it trusts besides that of the mesh."""
+
+
+def proxy_config(
+    pod: Pod, default: Mapping[str, Any], resources: Sequence[Manifest] = (), root_namespace: str = ""
+) -> dict[str, Any]:
+    """What a pod's Envoy is started with; raises ManifestError for an annotation that is no ProxyConfig.
+
+    Args:
+        pod: whose it is.
+        default: MeshConfig's.
+        resources: ProxyConfigs, the oldest first.
+        root_namespace: where those stand that are for everybody.
+    """
     own = _annotated(pod)
     found: dict[str, Any] = {}
     for key in _AT_START:
@@ -43,6 +57,8 @@ def proxy_config(pod: Pod, default: Mapping[str, Any]) -> dict[str, Any]:
             break
     if _without_request_ids(default, own):
         found["proxyHeaders"] = {_REQUEST_ID: {"disabled": True}}
+    if _true(_environment(pod, default, own, resources, root_namespace).get(TAKES_ROOTS)):
+        found[TAKES_ROOTS] = True
     tracer = next((name for name in TRACERS if name in found.get("tracing", {})), None)
     if tracer is not None:
         raise _wrong(f"spans cannot be sent to {tracer}", "zipkin, or Telemetry with a provider")
@@ -52,6 +68,43 @@ def proxy_config(pod: Pod, default: Mapping[str, Any]) -> dict[str, Any]:
 def has_request_ids(pod: Pod) -> bool:
     """Whether a pod's proxy gives requests an `x-request-id`."""
     return "proxyHeaders" not in pod.proxy_config
+
+
+def takes_roots(pod: Pod) -> bool:
+    """Whether a pod's agent asks istiod for further roots."""
+    return TAKES_ROOTS in pod.proxy_config
+
+
+def _environment(
+    pod: Pod,
+    default: Mapping[str, Any],
+    own: Mapping[str, Any],
+    resources: Sequence[Manifest],
+    root_namespace: str,
+) -> dict[str, Any]:
+    """What the agent finds (istio/istio: pilot/pkg/model/proxy_config.go, EffectiveProxyConfig)."""
+    for_all, for_some = {}, {}
+    for resource in reversed(resources):  # of several, the oldest holds
+        spec = fields_of(resource).mapping("spec")
+        said = spec.texts("environmentVariables")
+        labels = spec.mapping("selector").texts("matchLabels")
+        if not labels:
+            for_all[resource.ref.namespace] = said
+        elif resource.ref.namespace == pod.namespace and matches(labels, pod.labels):
+            for_some = said
+    told = _mapping(default.get("proxyMetadata")), _mapping(own.get("proxyMetadata"))
+    return {
+        **told[0],
+        **for_all.get(root_namespace, {}),
+        **for_all.get(pod.namespace, {}),
+        **told[1],
+        **for_some,
+    }
+
+
+def _true(value: object) -> bool:
+    """As Go reads a variable."""
+    return str(value) in ("1", "t", "T", "true", "TRUE", "True")
 
 
 def _without_request_ids(*configs: Mapping[str, Any]) -> bool:
@@ -83,12 +136,12 @@ def proxy_name(pod: Pod) -> str:
 def _annotated(pod: Pod) -> Mapping[str, Any]:
     text = pod.annotations.get(ANNOTATION, "")
     try:
-        found = yaml.safe_load(text) if text else {}
-    except yaml.YAMLError:
-        found = None
-    if not isinstance(found, dict):
+        found = [each.value for each in documents(text, ANNOTATION)][:1] or [{}]
+    except ManifestError:
+        found = [None]
+    if not isinstance(found[0], dict):
         raise _wrong("not a mapping", "a ProxyConfig as YAML")
-    return found
+    return found[0]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

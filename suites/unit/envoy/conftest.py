@@ -179,7 +179,7 @@ class Bench:
     def tell(self, one: Pod) -> None:
         kind = "gateway" if one.kind is PodKind.GATEWAY else "sidecar"
         told = {"id": one.node_id, "pod": one.key, "workload": one.workload_key, "identity": one.identity}
-        self.channel.call("proxies", timeout=10, proxies=[{**told, "kind": kind}])
+        self.channel.call("proxies", timeout=10, authority=None, proxies=[{**told, "kind": kind}])
 
     def start(self, one: Pod) -> None:
         config = self.directory / f"{one.name}.json"

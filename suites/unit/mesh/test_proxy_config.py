@@ -9,7 +9,7 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.mesh_config import MeshSettings, settings_of
-from meshtest.mesh.proxy_config import has_request_ids, proxy_name, zipkin_address
+from meshtest.mesh.proxy_config import has_request_ids, proxy_name, takes_roots, zipkin_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,3 +137,54 @@ def test_a_pods_own_name_stands_above_that_of_the_mesh(build: Build, workload: W
     text = annotated(workload, '{"tracingServiceName": "CANONICAL_NAME_ONLY"}')
     (pod,) = build(text, settings=MeshSettings(proxy={"serviceCluster": "mesh"})).pods
     assert proxy_name(pod) == "a"
+
+
+def test_tabs_are_read_as_istio_reads_them(build: Build, workload: Workload) -> None:
+    text = annotated(workload, '{"runtimeValues":\t{"x":\t"1",\t}}')
+    assert of_a(build, text) == {"runtimeValues": {"x": "1"}}
+    assert settings_of("trustDomain:\ttd.test\ndefaultConfig: {x:\t1}").trust_domain == "td.test"
+
+
+RESOURCES = """
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: NAME, namespace: NAMESPACE}
+spec: {SELECTOR environmentVariables: {PROXY_CONFIG_XDS_AGENT: "VALUE"}}
+---
+"""
+
+
+def resource(value: str, namespace: str = "default", selector: str = "", name: str = "some") -> str:
+    text = RESOURCES.replace("VALUE", value).replace("NAMESPACE", namespace).replace("NAME", name)
+    return text.replace("SELECTOR", f"selector: {{matchLabels: {{{selector}}}}}," if selector else "")
+
+
+@pytest.mark.parametrize(
+    ("mesh", "own", "resources", "takes"),
+    [
+        ({}, "{}", "", False),
+        ({"PROXY_CONFIG_XDS_AGENT": "true"}, "{}", "", True),
+        ({"PROXY_CONFIG_XDS_AGENT": True}, "{}", "", True),
+        ({"PROXY_CONFIG_XDS_AGENT": "no"}, "{}", "", False),
+        (
+            {"PROXY_CONFIG_XDS_AGENT": "true"},
+            '{"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "false"}}',
+            "",
+            False,
+        ),
+        ({}, '{"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true"}}', "", True),
+        ({}, "{}", resource("1", "istio-system"), True),
+        ({}, "{}", resource("1", "other"), False),
+        ({}, "{}", resource("1", "istio-system") + resource("0"), False),
+        ({}, "{}", resource("0", name="first") + resource("1", name="second"), False),
+        ({}, '{"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "0"}}', resource("1"), False),
+        ({}, '{"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "0"}}', resource("1", selector="app: a"), True),
+        ({}, "{}", resource("1", selector="app: b"), False),
+    ],
+)
+def test_whose_agent_asks_for_further_roots(
+    build: Build, workload: Workload, mesh: dict[str, Any], own: str, resources: str, *, takes: bool
+) -> None:
+    text = resources + annotated(workload, own)
+    (pod,) = build(text, settings=MeshSettings(proxy={"proxyMetadata": mesh})).pods
+    assert takes_roots(pod) is takes
