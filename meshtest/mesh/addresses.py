@@ -7,7 +7,7 @@ Services  10.96.x.y; 10.96.0.1 is the API server's and 10.96.0.10 the resolver's
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,17 +57,6 @@ def _free(network: str, avoided: set[str], taken: set[str]) -> Iterator[str]:
 
 def _every(network: str) -> Iterator[str]:
     return (f"{network}.{block}.{number}" for block in range(256) for number in range(2, PER_BLOCK + 2))
-
-
-def endpoint_problem(text: str) -> str | None:
-    """Judge an address of Endpoints as the API server does; what is no address is somebody else's to judge."""
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return None
-    if found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified:
-        return f"{text} is no address of another machine (but loopback, link-local, multicast or none)"
-    return None
 
 
 def is_ipv4(text: str) -> bool:

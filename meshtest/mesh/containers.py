@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshtest.mesh.model import Container, ContainerPort
-from meshtest.mesh.names import label_problem, port_problem
 from meshtest.mesh.probes import probe_of
 from meshtest.mesh.quantities import quantity_of
 from meshtest.mesh.variables import imports_of, variables_of
@@ -24,20 +23,7 @@ def containers_of(spec: Fields) -> tuple[Container, ...]:
     found = spec.items("containers")
     if not found:
         raise spec.error("containers", "missing", expected="at least one container")
-    _check_names(spec)
     return tuple(_container(spec, item) for item in found)
-
-
-def _check_names(spec: Fields) -> None:
-    """Raise ManifestError for a name that two containers of a pod have, or two ports of a container."""
-    boxes = [*spec.items("initContainers"), *spec.items("containers")]
-    for items in (boxes, *(box.items("ports") for box in boxes)):
-        seen: set[str] = set()
-        for item in items:
-            name = item.text("name")
-            if name in seen:
-                raise item.error("name", f"{name!r} stands there twice")
-            seen |= {name} if name else set()
 
 
 def preparing_of(spec: Fields) -> tuple[Container, ...]:
@@ -59,7 +45,7 @@ def _ports(item: Fields) -> tuple[ContainerPort, ...]:
     return tuple(
         ContainerPort(
             number=port.port("containerPort"),
-            name=port.name("name", port_problem),
+            name=port.text("name"),
             protocol=protocol_of(port),
         )
         for port in item.items("ports")
@@ -75,7 +61,7 @@ def protocol_of(port: Fields) -> str:
 
 
 def _container(spec: Fields, item: Fields) -> Container:
-    name = item.name("name", label_problem)
+    name = item.text("name")
     if not name:
         raise item.error("name", "missing", expected="a name")
     ports = _ports(item)

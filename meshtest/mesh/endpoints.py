@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshtest.mesh.addresses import endpoint_problem, is_ipv4
 from meshtest.mesh.fields import Fields, fields_of
 from meshtest.mesh.ports import target_number
 from meshtest.mesh.selectors import matches
@@ -139,19 +138,10 @@ def _given_ports(subset: Fields) -> Ports:
 def _given_endpoints(subset: Fields) -> list[dict[str, Any]]:
     return [
         {
-            "addresses": [_address(address)],
+            "addresses": [address.text("ip")],
             "conditions": {"ready": ready, "serving": ready, "terminating": False},
             **({"hostname": address.text("hostname")} if address.text("hostname") else {}),
         }
         for key, ready in (("addresses", True), ("notReadyAddresses", False))
         for address in subset.items(key)
     ]
-
-
-def _address(item: Fields) -> str:
-    found = item.text("ip")
-    if not is_ipv4(found) and ":" not in found:
-        raise item.error("ip", f"{found!r} is no address", expected="an address such as 192.0.2.1")
-    if problem := endpoint_problem(found):
-        raise item.error("ip", problem)
-    return found

@@ -10,7 +10,7 @@ from meshtest.mesh.yaml_lines import child_path
 from meshtest.mesh.yaml_source import nearest_location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from meshtest.mesh.model import Manifest
 
@@ -53,14 +53,6 @@ class Fields:
         if not isinstance(value, str):
             raise self.error(key, f"{value!r} is not a text; quote it")
         return value
-
-    def name(self, key: str, problem_of: Callable[[str], str | None]) -> str:
-        """The text at `key`, which has to be a name if it is there."""
-        found = self.text(key)
-        problem = problem_of(found) if found else None
-        if problem:
-            raise self.error(key, problem)
-        return found
 
     def whole(self, key: str, default: int) -> int:
         """The whole number at `key`."""

@@ -10,8 +10,6 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 SERVICE_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
-PORT = re.compile(r"(?=.*[a-z])[a-z0-9](-?[a-z0-9])*\Z")
-LONGEST_PORT = 15
 LONGEST_LABEL = 63
 LONGEST_NAME = 253
 LONGEST_FILE = 80
@@ -29,27 +27,15 @@ def object_name_problem(kind: str, name: str) -> str | None:
         if not SERVICE_LABEL.match(name) or len(name) > LONGEST_LABEL:
             return f"{name!r} cannot name a Service (lower-case letters, digits and '-', at most 63)"
         return None
-    return subdomain_problem(name)
+    if not SUBDOMAIN.match(name) or len(name) > LONGEST_NAME:
+        return f"{name!r} is no DNS-1123 name (lower-case letters, digits, '-' and '.', at most 253)"
+    return None
 
 
 def label_problem(name: str) -> str | None:
     """Judge a DNS-1123 label, as namespaces are."""
     if not LABEL.match(name) or len(name) > LONGEST_LABEL:
         return f"{name!r} is no DNS-1123 label (lower-case letters, digits and '-', at most 63)"
-    return None
-
-
-def port_problem(name: str) -> str | None:
-    """Judge the name of a container's port (RFC 6335)."""
-    if not PORT.match(name) or len(name) > LONGEST_PORT:
-        return f"{name!r} cannot name a port (lower-case letters, digits and '-', at most 15)"
-    return None
-
-
-def subdomain_problem(name: str) -> str | None:
-    """Judge a name of DNS, as those of service accounts and hosts are."""
-    if not SUBDOMAIN.match(name) or len(name) > LONGEST_NAME:
-        return f"{name!r} is no DNS-1123 name (lower-case letters, digits, '-' and '.', at most 253)"
     return None
 
 

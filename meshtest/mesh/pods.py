@@ -101,7 +101,7 @@ def _pod(manifest: Manifest, template: Fields, around: Surroundings, *, name: st
         kind=kind,
         labels=labels,
         annotations=_annotations(candidate, kind),
-        service_account=_service_account(spec),
+        service_account=spec.text("serviceAccountName") or spec.text("serviceAccount") or "default",
         ports=container_ports(spec),
         containers=candidate.containers,
         preparing=preparing_of(spec),
@@ -116,11 +116,6 @@ def _pod(manifest: Manifest, template: Fields, around: Surroundings, *, name: st
         application_mounts=application_mounts(template),
         host_aliases=_host_aliases(spec),
     )
-
-
-def _service_account(spec: Fields) -> str:
-    named = (spec.name(key, names.subdomain_problem) for key in ("serviceAccountName", "serviceAccount"))
-    return next(filter(None, named), "default")
 
 
 def _host_aliases(spec: Fields) -> dict[str, str]:

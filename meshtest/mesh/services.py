@@ -8,14 +8,12 @@ from meshtest.mesh.addresses import POD_NETWORK, RESERVED, is_ipv4
 from meshtest.mesh.containers import protocol_of
 from meshtest.mesh.fields import Fields, fields_of
 from meshtest.mesh.model import Service, ServicePort
-from meshtest.mesh.names import label_problem, port_problem, subdomain_problem
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import Manifest
 
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 NO_ADDRESS = "None"
-NODE_PORTS = range(30000, 32768)
 
 
 def service_of(manifest: Manifest) -> Service:
@@ -65,8 +63,6 @@ def _external_name(spec: Fields) -> str:
     name = spec.text("externalName").rstrip(".").lower()
     if not name:
         raise spec.error("externalName", "missing", expected="a host name")
-    if problem := subdomain_problem(name):
-        raise spec.error("externalName", problem)
     return name
 
 
@@ -85,19 +81,12 @@ def _port(item: Fields) -> ServicePort:
     number = item.port("port")
     return ServicePort(
         number=number,
-        name=item.name("name", label_problem),
+        name=item.text("name"),
         target=_target(item, number),
         protocol=protocol_of(item),
         app_protocol=item.text("appProtocol"),
-        node_port=_node_port(item),
+        node_port=item.port("nodePort") if item.value.get("nodePort") else 0,
     )
-
-
-def _node_port(item: Fields) -> int:
-    number = item.port("nodePort") if item.value.get("nodePort") else 0
-    if number and number not in NODE_PORTS:
-        raise item.error("nodePort", f"{number} is none of a node", expected="30000 to 32767")
-    return number
 
 
 def _target(item: Fields, number: int) -> int | str:
@@ -107,7 +96,7 @@ def _target(item: Fields, number: int) -> int | str:
             raise item.error(
                 "targetPort", f'"{target}" in quotes names a port', expected=f"{target} without quotes"
             )
-        return item.name("targetPort", port_problem)
+        return target
     return item.port("targetPort") if target not in (None, "", 0) else number
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshtest.mesh.addresses import endpoint_problem, is_ipv4
+from meshtest.mesh.addresses import is_ipv4
 from meshtest.mesh.fields import Fields, fields_of
 
 if TYPE_CHECKING:
@@ -40,5 +40,3 @@ def _check_endpoint(endpoint: Fields, kind: str) -> None:
     for address in addresses:
         if kind == "IPv4" and not is_ipv4(address):
             raise endpoint.error("addresses", f"{address!r} is no IPv4 address")
-        if problem := endpoint_problem(address):
-            raise endpoint.error("addresses", problem)

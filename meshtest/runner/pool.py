@@ -24,7 +24,7 @@ from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
 from meshtest.mesh.mesh_config import settings_of, text_of
-from meshtest.runner.topology import check_options, topology_of
+from meshtest.runner.topology import check_options, sources_of, topology_of
 from meshtest.runtime.abilities import Preparing
 from meshtest.runtime.base import Capability
 from meshtest.scenario.external import external_hosts
@@ -134,8 +134,8 @@ class MeshPool:
         """What istiod deploys for Gateways of the Gateway API; the engine is asked only where there is one."""
         return GatewayDeployments(self.judge()).of(manifests) if any(map(is_gateway, manifests)) else ()
 
-    def manifests(self, paths: Sequence[Path]) -> Sequence[Manifest]:
-        """The manifests of files and folders, read once."""
+    def manifests(self, paths: Sequence[str | Path]) -> Sequence[Manifest]:
+        """The manifests of files, folders and texts, read once."""
         key = tuple(map(str, paths))
         if key not in self._manifests:
             self._manifests[key] = (
@@ -193,10 +193,7 @@ class MeshPool:
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
         check_options(options)
-        paths = [
-            path if (path := Path(one)).is_absolute() else _beside(folder, self.options.root, path)
-            for one in manifests
-        ]
+        sources = sources_of(manifests, folder, self.options.root)
         applications = Applications(
             calls=calls or {},
             commands=commands or {},
@@ -204,16 +201,20 @@ class MeshPool:
             proxies=proxies or {},
             external=Externals(external_hosts(external)),
         )
-        mesh = self._mesh(paths, applications, runtime, options)
+        mesh = self._mesh(sources, applications, runtime, options)
         try:
             mesh.replace()
         except RuntimeFailure:  # an earlier test broke it
             self.drop(mesh)
-            return self._mesh(paths, applications, runtime, options)
+            return self._mesh(sources, applications, runtime, options)
         return mesh
 
     def _mesh(
-        self, paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
+        self,
+        paths: Sequence[str | Path],
+        applications: Applications,
+        runtime: str,
+        options: Mapping[str, Any],
     ) -> Mesh:
         topology = topology_of(paths, applications, runtime, options)
         if topology in self._meshes:
@@ -291,8 +292,3 @@ class MeshPool:
 def paths_of(scenario: Scenario) -> list[Path]:
     """The files and folders that a scenario names."""
     return [path.resolve() for entry in scenario.manifests for path in entry.paths]
-
-
-def _beside(folder: Path, root: Path, path: Path) -> Path:
-    """Relative to the test's own file, else to pytest's root."""
-    return folder / path if (folder / path).exists() else root / path

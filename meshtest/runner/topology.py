@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ScenarioError, nearest
+from meshtest.mesh.sources import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meshtest.live.applications import Applications
 
@@ -25,7 +26,7 @@ class Topology:
 
 
 def topology_of(
-    paths: Sequence[Path], applications: Applications, runtime: str, options: Mapping[str, Any]
+    paths: Sequence[str | Path], applications: Applications, runtime: str, options: Mapping[str, Any]
 ) -> Topology:
     """The mesh of these files; policies that tests apply later make no difference."""
     shape = [
@@ -41,6 +42,17 @@ def topology_of(
         applications=json.dumps(shape, sort_keys=True, default=str),
         runtime=runtime,
     )
+
+
+def sources_of(named: Iterable[str | Path], folder: Path, root: Path) -> list[str | Path]:
+    """What the marker names: YAML itself, and files relative to the test's own file, else to pytest's root."""
+    return [
+        one if isinstance(one, str) and is_text(one) else _found(Path(one), folder, root) for one in named
+    ]
+
+
+def _found(path: Path, folder: Path, root: Path) -> Path:
+    return folder / path if path.is_absolute() or (folder / path).exists() else root / path
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -101,7 +101,7 @@ def test_annotations_have_to_be_json(build: Build, workload: Workload, volume: s
         build(workload("web", metadata=notes(volume, "{}")))
 
 
-def mounting(name: str, secret: str, box: str = "tool") -> str:
+def mounting(name: str, secret: str, box: str = "app") -> str:
     return f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -118,7 +118,7 @@ spec:
 
 
 def test_an_application_shows_the_certificate_that_it_mounts(build: Build) -> None:
-    model = build(OBJECTS + mounting("web", "client") + mounting("bare", "gone"))
+    model = build(OBJECTS + mounting("web", "client", "other") + mounting("bare", "gone"))
     web, bare = model.pods
     assert server_certificate(model, web) == {"certificate": "CERT", "key": "KEY"}
     assert server_certificate(model, bare) == {}

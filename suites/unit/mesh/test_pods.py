@@ -217,11 +217,6 @@ def test_groups_of_a_pod(build: Build, workload: Workload) -> None:
     assert (pod.containers[0].group, pod.containers[0].groups) == (None, ())
 
 
-def containing(containers: str, spec: str = "") -> str:
-    labels = "selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}"
-    return f"{labels}, spec: {{containers: [{containers}], {spec}}}}}"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -271,17 +266,6 @@ def test_wrong_workloads_are_told(
             "selector: {matchExpressions: [{key: a, operator: Is}]}, template: {metadata: {labels: {a: b}}}",
             "spec.selector.matchExpressions[0].operator: no operator 'Is'",
         ),
-        (containing("{name: a}, {name: a}"), "spec.containers[1].name: 'a' stands there twice"),
-        (containing("{name: A_b}"), "spec.containers[0].name: 'A_b' is no DNS-1123 label"),
-        (
-            containing("{name: a, ports: [{containerPort: 1, name: HTTP}]}"),
-            "ports[0].name: 'HTTP' cannot name",
-        ),
-        (
-            containing("{name: a, ports: [{containerPort: 1, name: b}, {containerPort: 2, name: b}]}"),
-            "spec.containers[0].ports[1].name: 'b' stands there twice",
-        ),
-        (containing("{name: a}", "serviceAccountName: My_account"), "serviceAccountName: 'My_account' is no"),
         ("selector: [a]", "spec.selector: ['a'] is not a mapping"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from meshtest.errors import EngineError, ScenarioError
 from meshtest.runner.pool import MeshPool, PoolOptions
+from meshtest.runner.topology import sources_of
 from meshtest.scenario.loader import load
 
 BOOKINFO = Path(__file__).resolve().parents[3] / "fixtures" / "bookinfo"
@@ -29,6 +30,14 @@ def test_without_a_seed_each_run_has_one_of_its_own() -> None:
 
 def test_manifests_are_read_once(pool: MeshPool) -> None:
     assert pool.manifests([BOOKINFO]) is pool.manifests([BOOKINFO])
+
+
+def test_the_marker_takes_yaml_too(pool: MeshPool, tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n" + "# what it is for\n" * 300
+    (tmp_path / "db.yaml").write_text(text.replace("web", "db"))
+    found = pool.manifests(sources_of([text, "db.yaml", BOOKINFO / "versions.yaml"], tmp_path, tmp_path))
+    assert [one.ref.name for one in found][:2] == ["web", "db"]
+    assert len(found) > 2
 
 
 def test_a_misspelt_argument_of_the_marker_is_an_error(pool: MeshPool, tmp_path: Path) -> None:
