@@ -23,16 +23,18 @@ from meshtest.envoy.bootstrap import socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
 from meshtest.envoy.faults_filter import fault_filters
 from meshtest.envoy.patience import do_not_wait, names_files
+from meshtest.envoy.revocation import give_lists, lists_in
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.names import file_name
 from meshtest.mesh.unsupported import only_istios
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableSequence
+    from collections.abc import Iterator, Mapping, MutableSequence
 
     from google.protobuf import any_pb2
 
     from meshtest.envoy.distort import Limits
+    from meshtest.envoy.revocation import Lists
 
 _ISTIO_ONLY = frozenset(("istio.metadata_exchange", "istio.stats", "istio_authn", "istio.workload_metadata"))
 _ISTIO_MARKER = b"istio"
@@ -55,13 +57,15 @@ class Context:
     """The TLS that it keeps to while a fault lasts."""
     resolver: str = RESOLVER
     """Where it asks for names."""
+    lists: Lists = ()
+    """Lists of revoked certificates on its disk."""
     _evidence: dict[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
     _faults: list[hcm_pb2.HttpFilter] = field(default_factory=list, compare=False, repr=False)
 
     @property
-    def beside_the_pod(self) -> tuple[bool, int, Limits | None, str]:
+    def beside_the_pod(self) -> tuple[bool, int, Limits | None, str, Lists]:
         """All that decides what becomes of other resources than listeners."""
-        return self.native, self.generation, self.limits, self.resolver
+        return self.native, self.generation, self.limits, self.resolver, self.lists
 
     def evidence(self, side: str) -> Evidence:
         """The access logs of one side."""
@@ -84,6 +88,12 @@ def next_generation(context: Context, limits: Limits | None = None, *, last: boo
     """
     number = 0 if last and context.generation else context.generation + 1
     return replace(context, generation=number, limits=limits, _evidence={}, _faults=[])
+
+
+def furnished(context: Context, files: Mapping[str, str]) -> Context:
+    """The same proxy with these files on its disk; what it has already goes on with what stood there before."""
+    lists = lists_in(files)
+    return context if lists == context.lists else replace(context, lists=lists)
 
 
 def decorate(kind: str, raw: bytes, context: Context) -> bytes:
@@ -133,6 +143,7 @@ def _listener(raw: bytes, context: Context) -> bytes:
     for chain in _chains(listener):
         if files:
             do_not_wait(chain.transport_socket)
+        give_lists(chain.transport_socket, context.lists)
         if not context.native:
             _keep_known(chain.filters)
         for network_filter in chain.filters:
@@ -174,17 +185,18 @@ def _http(manager: hcm_pb2.HttpConnectionManager, context: Context, side: str) -
 
 def _cluster(raw: bytes, context: Context) -> bytes:
     files = names_files(raw)
-    if not context.generation and not files and _ISTIO_MARKER not in raw:
+    if not context.generation and not files and not context.lists and _ISTIO_MARKER not in raw:
         return raw
     cluster = cluster_pb2.Cluster.FromString(raw)
     if cluster.HasField("typed_dns_resolver_config"):
         _ask_past_agents(cluster.typed_dns_resolver_config.typed_config, context.resolver)
-    if files:
-        for socket in (
-            cluster.transport_socket,
-            *(one.transport_socket for one in cluster.transport_socket_matches),
-        ):
+    for socket in (
+        cluster.transport_socket,
+        *(one.transport_socket for one in cluster.transport_socket_matches),
+    ):
+        if files:
             do_not_wait(socket)
+        give_lists(socket, context.lists)
     if not context.native:
         _keep_known(cluster.filters)
     if cluster.type == cluster_pb2.Cluster.EDS:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
-from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
-
 from meshtest.envoy.secret_files import PREFIXES
+from meshtest.envoy.tls_contexts import change_tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from envoy.config.core.v3 import base_pb2
-    from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+    from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 _MILLISECONDS = 100
 _MARKERS = tuple(prefix.encode() for prefix in PREFIXES)
-_CONTEXTS = (tls_pb2.UpstreamTlsContext, tls_pb2.DownstreamTlsContext)
 
 
 def names_files(raw: bytes) -> bool:
@@ -31,18 +28,13 @@ def names_files(raw: bytes) -> bool:
 
 def do_not_wait(socket: base_pb2.TransportSocket) -> None:
     """Have a transport socket wait only shortly for files."""
-    config = socket.typed_config
-    if config.Is(upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport.DESCRIPTOR):
-        outer = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport.FromString(config.value)
-        do_not_wait(outer.transport_socket)
-        config.value = outer.SerializeToString(deterministic=True)
-    for kind in _CONTEXTS:
-        if config.Is(kind.DESCRIPTOR):
-            context = kind.FromString(config.value)
-            for secret in _secrets(context.common_tls_context):
-                if secret.name.startswith(PREFIXES):
-                    secret.sds_config.initial_fetch_timeout.FromMilliseconds(_MILLISECONDS)
-            config.value = context.SerializeToString(deterministic=True)
+    change_tls(socket, _shorten)
+
+
+def _shorten(tls: tls_pb2.CommonTlsContext) -> None:
+    for secret in _secrets(tls):
+        if secret.name.startswith(PREFIXES):
+            secret.sds_config.initial_fetch_timeout.FromMilliseconds(_MILLISECONDS)
 
 
 def _secrets(tls: tls_pb2.CommonTlsContext) -> Iterator[secret_pb2.SdsSecretConfig]:

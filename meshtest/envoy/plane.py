@@ -102,6 +102,8 @@ class ControlPlane(FaultOperations):
             self.proxies.by_id[node] = Proxy(context, told["workload"])
             self._afflict(node)
             self._envoys[node] = Envoy(self.proxies.by_id[node], self.directory)
+        proxy = self.proxies.by_id[node]
+        proxy.context = decorate.furnished(proxy.context, told.get("files") or {})
         self._identities.meet(node, identity, told.get("roots", ""))
 
     async def _update(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
