@@ -207,9 +207,16 @@ def _proxy_configs(
 def _addressed(
     drafts: Mapping[str, tuple[Pod, Manifest]], previous: MeshModel | None, pod_network: str
 ) -> list[Pod]:
-    before = {pod.key: pod.ip for pod in previous.pods} if previous else {}
+    met = previous.pods if previous else ()
+    before = {pod.key if _stays(pod, drafts) else f"{pod.key} before": pod.ip for pod in met}
     given = addresses.assign(drafts, pod_network, before=before)
     return [replace(pod, ip=given[key]) for key, (pod, _) in drafts.items()]
+
+
+def _stays(pod: Pod, drafts: Mapping[str, tuple[Pod, Manifest]]) -> bool:
+    """Whether a pod may keep its address: istiod reads who a pod is, and where, but once for every address."""
+    draft, _ = drafts.get(pod.key, (pod, None))
+    return (draft.service_account, draft.node) == (pod.service_account, pod.node)
 
 
 def _proxy_image(pod: Pod, proxies: Mapping[str, str]) -> str:

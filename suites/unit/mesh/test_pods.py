@@ -321,6 +321,15 @@ def test_pods_keep_their_addresses(build: Build, workload: Workload) -> None:
     assert after == {"b-0": "10.244.0.3", "c-0": "10.244.0.4"}
 
 
+def test_a_pod_that_becomes_somebody_else_has_another_address(build: Build, workload: Workload) -> None:
+    first = build(workload("a") + workload("b"))
+    others = "".join(workload(name, pod="serviceAccountName: other,") for name in "ab")
+    second = build(others + workload("c"), previous=first)
+    third = build(others + workload("c"), previous=second)
+    assert not {pod.ip for pod in second.pods} & {pod.ip for pod in first.pods}
+    assert [pod.ip for pod in third.pods] == [pod.ip for pod in second.pods]
+
+
 POD = """
 apiVersion: v1
 kind: Pod
