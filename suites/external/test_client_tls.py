@@ -218,9 +218,9 @@ def test_a_client_is_known_by_its_certificate(mesh: Mesh, place: str, policy: st
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
-        (OF_SOMEBODY_ELSE, "SAN matcher"),
-        (WITH_LIST, "certificate revoked"),
-        (BY_SYSTEM, "verify cert failed"),
+        (OF_SOMEBODY_ELSE, "SAN_matcher"),
+        (WITH_LIST, "certificate_revoked"),
+        (BY_SYSTEM, "certificate_verification_error_at_depth_1"),
         (NOTHING_SHOWN, ""),
     ],
     ids=["other-name", "revoked", "system", "no-certificate"],
