@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import is_
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
 from meshtest.errors import ScenarioError, nearest
-from meshtest.live.applications import image_of, lookup, probes_of, spec_of
+from meshtest.live.applications import image_of, lookup, of_pod, probes_of, spec_of
 from meshtest.live.roles import CONTROL_PLANE, DRIVER, STANDIN
 from meshtest.mesh import standins
 from meshtest.mesh.addresses import RESOLVER
@@ -20,7 +21,7 @@ from meshtest.mesh.volumes import disk_of
 from meshtest.runtime.base import Command, Image, Interception, NetworkPlan, PodPlan, Role, SandboxPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from meshtest.live.applications import Applications
     from meshtest.mesh.model import MeshModel, Pod, Service
@@ -35,6 +36,9 @@ T = TypeVar("T")
 DIRECTORY = "/run/meshtest"
 _INSIDE = {"http": "http", "auto": "http", "websocket": "http", "h2c": "h2c", "grpc": "h2c"}
 """What to speak to a stand-in inside its pod, by what it speaks on a port."""
+
+_SAYING_PORTS = frozenset(("Service", "ServiceEntry", "Sidecar"))
+"""Kinds that say on which ports applications are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +178,26 @@ def _standin(
         "ports": listened,
         "calls": [{"url": call_url(model, pod.namespace, name)} for name in called],
     }
+
+
+def outgrown(old: MeshModel, new: MeshModel, applications: Applications) -> Iterator[str]:
+    """Pods whose stand-in runs, but does not listen on ports that are called now: it has to start again."""
+    if not _say_ports_alike(old, new):
+        before = {pod.key: pod for pod in old.pods}
+        for pod in new.pods:
+            known = before.get(pod.key)
+            if known is not None and pod.kind is not PodKind.GATEWAY and not of_pod(applications, new, pod):
+                listened, called = (dict(standin_ports(*each)) for each in ((old, known), (new, pod)))
+                if called.keys() - listened.keys():
+                    yield pod.key
+
+
+def _say_ports_alike(old: MeshModel, new: MeshModel) -> bool:
+    """Whether all that says on which ports applications are called is as it was."""
+    theirs, ours = (
+        [each for each in model.manifests if each.ref.kind in _SAYING_PORTS] for model in (old, new)
+    )
+    return len(theirs) == len(ours) and all(map(is_, theirs, ours))
 
 
 def inside_url(model: MeshModel, pod: Pod) -> str:

@@ -17,7 +17,7 @@ from meshtest.mesh.build import engine_proxies
 from meshtest.wire import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from meshtest.istiod.engine import Engine, Update
     from meshtest.live.notices import Notice
@@ -102,16 +102,22 @@ class ControlPlane:
         """Changes and starts of sidecars since the outage began."""
 
     def change(
-        self, model: MeshModel, mesh_config: str | None, start_pods: Callable[[], None] = no_pods
+        self,
+        model: MeshModel,
+        mesh_config: str | None,
+        start_pods: Callable[[], None] = no_pods,
+        again: Collection[str] = (),
     ) -> Pushed:
         """Go to this model; returns when it is live on every sidecar. `start_pods` runs while the push is on its way.
+
+        The pods `again` start once more, though they are as they were.
 
         While the control plane is down or paused nobody waits for it: the change is live after the recovery.
 
         Raises ManifestError where a cluster would refuse it and ConfigurationRejected where an Envoy does; then the
         mesh is as it was.
         """
-        before, anew = self._told, _replaced(self._model, model)
+        before, anew = self._told, _replaced(self._model, model, again)
         began = time.monotonic()
         try:
             update = self._tell(state_of(model, mesh_config, before), anew)
@@ -271,14 +277,14 @@ def _ipv4(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     }
 
 
-def _replaced(old: MeshModel | None, new: MeshModel) -> list[str]:
-    """The node ids of Envoys whose pod is another one of the same name."""
+def _replaced(old: MeshModel | None, new: MeshModel, again: Collection[str]) -> list[str]:
+    """The node ids of Envoys whose pod is another one of the same name, or starts again."""
     before = {pod.key: pod for pod in old.pods} if old else {}
     return [
         pod.node_id
         for pod in new.pods
         if pod.has_envoy
         and (known := before.get(pod.key))
-        and not pod.goes_on(known)
+        and (pod.key in again or not pod.goes_on(known))
         and known.node_id == pod.node_id
     ]

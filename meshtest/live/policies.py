@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ConfigurationRejected, ScenarioError
-from meshtest.live.assembly import network_plan, pod_plan
+from meshtest.live.assembly import network_plan, outgrown, pod_plan
 from meshtest.live.key_sets import CODE, authorities_of
 from meshtest.live.mesh_settings import at_its_place
 from meshtest.live.miscast import miscast
@@ -183,7 +183,8 @@ class Policies(MeshState):
         with at_its_place(written, self.engine):
             model = self._build(written, applied, base, old)
         before, after = {pod.key: pod for pod in old.pods}, {pod.key: pod for pod in model.pods}
-        fresh = [pod for pod in model.pods if not pod.goes_on(before.get(pod.key))]
+        grown = {*outgrown(old, model, self._applications)}
+        fresh = [pod for pod in model.pods if not pod.goes_on(before.get(pod.key)) or pod.key in grown]
         stale = [*(before.keys() - after.keys()), *(pod.key for pod in fresh if pod.key in before)]
 
         def start_pods() -> None:
@@ -197,7 +198,9 @@ class Policies(MeshState):
 
         try:
             with at_its_place(written, self.engine):
-                pushed = self._control.change(self._key_sets.filled(model), text_of(written), start_pods)
+                pushed = self._control.change(
+                    self._key_sets.filled(model), text_of(written), start_pods, again=grown
+                )
         except ConfigurationRejected:
             self._sandbox.remove_pods([pod.key for pod in fresh if pod.key not in before])
             self._tell_network(old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,3 +47,36 @@ def test_a_caller_with_another_service_account_is_known_by_it(mesh: Mesh) -> Non
     mesh.apply(AS_ANOTHER)
     one = mesh.request("ratings-v1", "http://reviews:9080/reviews/0")
     assert (one.status, one.peer_identity) == (200, "spiffe://cluster.local/ns/default/sa/another")
+
+
+MORE_PORTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: metrics}
+spec: {selector: {app: ratings}, ports: [{name: http, port: 80, targetPort: 15999}]}
+"""
+INGRESS = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: ratings}
+spec:
+  workloadSelector: {labels: {app: ratings}}
+  ingress: [{port: {number: 9080, protocol: HTTP, name: http}, defaultEndpoint: "127.0.0.1:15998"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("manifest", "url", "port"),
+    [(MORE_PORTS, "http://metrics/", 15999), (INGRESS, URL, 15998)],
+    ids=["service", "sidecar"],
+)
+def test_stand_ins_answer_also_where_later_manifests_have_them_called(
+    mesh: Mesh, manifest: str, url: str, port: int
+) -> None:
+    mesh.apply(manifest)
+    one = mesh.request("reviews-v2", url)
+    assert one.status == 200
+    assert json.loads(one.body)["port"] == port
+    assert one.peer_identity == "spiffe://cluster.local/ns/default/sa/bookinfo-reviews"
+    mesh.delete(manifest)
+    assert mesh.request("reviews-v2", URL).status == 200
