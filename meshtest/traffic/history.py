@@ -42,6 +42,7 @@ class AccessLog:
         self._fed = 0
         self._by_id: defaultdict[str, list[Line]] = defaultdict(list)
         self._by_address: defaultdict[str, list[Line]] = defaultdict(list)
+        self._callers: dict[str, Exchange] = {}
         self.garbled = 0
         """Lines that were no JSON object."""
 
@@ -85,9 +86,18 @@ class AccessLog:
         """Lines that name an exchange."""
         return chain.from_iterable(self._by_id.values())
 
+    def expect(self, exchanges: Iterable[Exchange]) -> None:
+        """Take note of who calls from where."""
+        self._callers.update((one.local_address, one) for one in exchanges)
+
+    def caller(self, address: str) -> Exchange | None:
+        """The latest exchange that went out from there."""
+        return self._callers.get(address)
+
     def clear(self) -> None:
         """Forget every line."""
         self.absorb()
+        self._callers.clear()
         self._by_id.clear()
         self._by_address.clear()
 
@@ -154,6 +164,7 @@ class _Joining:
 
     def __init__(self, exchanges: Iterable[Exchange], log: AccessLog, pods: Pods) -> None:
         self._exchanges = list(exchanges)
+        log.expect(self._exchanges)
         self._log = Renamed(log)
         self._pods = pods
         self.pending = dict.fromkeys(range(len(self._exchanges)))

@@ -23,6 +23,8 @@ Place = tuple[str, str]
 """Pod and side."""
 
 _LOOPBACK = "127."
+_READINESS = 15021
+"""Where every Envoy answers for itself and logs nothing, even to what its own application sends to other pods."""
 
 
 class Pods:
@@ -60,7 +62,7 @@ class Pods:
         if pod is None or pod.key in self._silent:
             return None
         if pod.kind is PodKind.GATEWAY:
-            return pod, "gateway"
+            return (pod, "gateway") if port != _READINESS else None
         rules = self._of(pod)
         if rules is None or port in rules.exclude_inbound_ports:
             return None
@@ -96,6 +98,8 @@ class Pods:
     def _takes_outbound(self, pod: Pod, ip: str, port: int) -> bool:
         rules = self._of(pod)
         if rules is None or pod.key in self._silent or ip in ("", pod.ip) or ip.startswith(_LOOPBACK):
+            return False
+        if port == _READINESS and port not in self._services.get(ip, {}):
             return False
         if port in rules.include_outbound_ports:
             return True

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
         def requests(self) -> Iterable[Line]:
             """Every line that names an exchange."""
 
+        def caller(self, address: str) -> Exchange | None:
+            """The latest exchange that went out from there."""
+
 
 class Renamed:
     """The lines of a log, those of renamed connections under the address that their callers know."""
@@ -78,7 +81,16 @@ class Renamed:
         for line in chain(lines, self._lines.requests()):
             if line.get("upstream_local"):
                 opened.add(line["upstream_local"])
-        return [(name, line) for line in lines if (name := _downstream(line)) not in opened]
+        return [
+            (name, line)
+            for line in lines
+            if (name := _downstream(line)) not in opened and not self._called(name, line)
+        ]
+
+    def _called(self, address: str, line: Line) -> bool:
+        """Whether an exchange is known that went out from there, so that it is its own connection."""
+        caller = self._lines.caller(address)
+        return caller is not None and overlaps(line, caller)
 
 
 def _unheard(exchange: Exchange, lines: Lines, pods: Pods) -> Iterator[tuple[str, frozenset[Place]]]:

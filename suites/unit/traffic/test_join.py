@@ -466,3 +466,54 @@ def test_a_connection_that_two_look_for_is_nobodys() -> None:
     log.feed(A.key, connected(A, "10.244.0.1:1027"))
     two = tcp(), tcp(name="mt-1-2", local_address="10.244.0.1:40001")
     assert [one.complete for one in join(two, log, PODS, timeout=0.05, grace=0.01)] == [False, False]
+
+
+def test_a_connection_that_another_request_made_is_its_own() -> None:
+    log = AccessLog()
+    log.feed(A.key, connected(A, "10.244.0.1:40000", bytes_out=0))
+    assert join([tcp()], log, PODS, timeout=0.05, grace=0.01)[0].complete
+    (later,) = join(
+        [tcp(name="mt-1-2", local_address="10.244.0.1:40001")], log, PODS, timeout=0.05, grace=0.01
+    )
+    assert (later.hops, later.complete) == ((), False)
+
+
+CONNECTED = line(
+    A,
+    "outbound",
+    name=None,
+    bytes_out=20,
+    downstream_direct_remote="10.244.0.1:40000",
+    upstream=f"{GATEWAY.ip}:15021",
+    upstream_local=f"{A.ip}:50000",
+)
+
+
+@pytest.mark.parametrize(
+    ("caller", "remote", "lines", "hops"),
+    [
+        (A, f"{B.ip}:15021", (), []),
+        (A, f"{GATEWAY.ip}:15021", (), []),
+        (PLAIN, f"{GATEWAY.ip}:15021", (), []),
+        (PLAIN, "10.96.0.21:15021", (), []),
+        (
+            A,
+            "10.96.0.21:15021",
+            (CONNECTED,),
+            ["outbound default/a-1"],
+        ),
+    ],
+    ids=["of-the-caller", "of-the-caller-again", "of-the-pod", "behind-a-service", "by-a-sidecar"],
+)
+def test_where_an_envoy_answers_for_itself_nothing_is_logged(
+    caller: Pod, remote: str, lines: tuple[bytes, ...], hops: list[str]
+) -> None:
+    log = AccessLog()
+    for each in lines:
+        log.feed(A.key, each)
+    services = {"10.96.0.21": {15021: [Backend(ip=GATEWAY.ip, port=15021)]}}
+    one = exchange(caller=caller, remote_address=remote)
+    began = time.monotonic()
+    (found,) = join([one], log, PODS, timeout=5, services=services)
+    assert (places(found), found.complete) == (hops, True)
+    assert time.monotonic() - began < 3
