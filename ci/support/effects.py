@@ -37,6 +37,7 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
         "spec.http[].fault.abort.http2Error": "istiod's admission refuses it",
         "spec.http[].fault.delay.exponentialDelay": "istiod's admission refuses it",
     },
+    (NETWORKING, "Gateway"): {"spec.servers[].name": _STATISTICS},
     (GATEWAY_API, "HTTPRoute"): {
         f"spec.rules[]{place}.filters[].externalAuth": "istiod has no such filter, and says so in the route's status"
         for place in ("", ".backendRefs[]")

@@ -60,6 +60,7 @@ _ALPHA = "PILOT_ENABLE_ALPHA_GATEWAY_API"
 _SIDECAR_TLS = "ENABLE_TLS_ON_SIDECAR_INGRESS"
 _NO_SESSIONS = "istiod makes nothing of it, so requests of one session go anywhere"
 _NO_DEFAULT = "istiod makes nothing of it, so no route attaches by it"
+_NOTHING = "istiod makes nothing of it"
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
 PARTS = (
     Part(
@@ -111,6 +112,17 @@ PARTS = (
         kinds=("VirtualService",),
         path="spec.tcp[].match[].sourceSubnet",
         reason="istiod makes nothing of it, so the match takes connections from anywhere",
+    ),
+    *(
+        Part(group=NETWORKING, kinds=("Gateway",), path=f"spec.servers[].{path}", reason=reason)
+        for path, reason in (
+            ("defaultEndpoint", f"{_NOTHING}; a VirtualService says where requests go"),
+            ("port.targetPort", f"{_NOTHING}; the gateway's Service says where its ports lead"),
+            (
+                "tls.tlsCertificates[].caCertificates",
+                f"{_NOTHING}; `caCertificates` of `tls` verifies clients",
+            ),
+        )
     ),
     Part(
         group=NETWORKING,

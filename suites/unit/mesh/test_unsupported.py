@@ -117,6 +117,24 @@ def test_all_are_told_at_once_and_let_through_where_that_is_allowed(build: Calla
             "{tcp: [{match: [{sourceSubnet: 10.0.0.0/8}]}]}",
             r"spec.tcp\[0\].match\[0\].sourceSubnet: unsupported",
         ),
+        (
+            "networking.istio.io/v1",
+            "Gateway",
+            '{servers: [{defaultEndpoint: "127.0.0.1:80"}]}',
+            r"spec.servers\[0\].defaultEndpoint: unsupported",
+        ),
+        (
+            "networking.istio.io/v1",
+            "Gateway",
+            "{servers: [{port: {targetPort: 8080}}]}",
+            r"spec.servers\[0\].port.targetPort: unsupported",
+        ),
+        (
+            "networking.istio.io/v1",
+            "Gateway",
+            "{servers: [{tls: {tlsCertificates: [{caCertificates: /etc/ca.pem}]}}]}",
+            r"spec.servers\[0\].tls.tlsCertificates\[0\].caCertificates: unsupported",
+        ),
     ],
 )
 def test_what_istiod_makes_nothing_of_is_refused(
