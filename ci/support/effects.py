@@ -80,7 +80,6 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
                 "spans go to it in plain text": "tracing.tlsSettings",
                 "nodes and labels say where pods are": "availabilityZone",
                 "the mesh is told by its trust domain": "meshId",
-                "the annotation `sidecar.istio.io/interceptionMode` says it": "interceptionMode",
                 "it is the old name of `tracing.zipkin.address`, which is read": "zipkinAddress",
                 "no Envoy knows the service": "envoyAccessLogService",
             }.items()
@@ -151,9 +150,9 @@ _MESH_CONFIG = """What `mesh_config=` and `meshConfig:` of a scenario hold. `def
 _PODS = """Also what stands in `spec.template` of a Deployment, StatefulSet, DaemonSet or ReplicaSet. Environment,
 probes, files, user, folder and limits are there for images that a scenario runs (docker runtime) and, as far as a
 program of this machine can have them, for `commands:`; stand-ins heed none of them."""
-_REFUSED_PODS = """ambient mode (`istio.io/dataplane-mode: ambient`); `TPROXY` in the annotation
-`sidecar.istio.io/interceptionMode`; tracers in `proxy.istio.io/config` other than Zipkin; where an image runs, volumes
-of nodes and of storage (`hostPath`, `csi`, ...)"""
+_REFUSED_PODS = """ambient mode (`istio.io/dataplane-mode: ambient`); in containers, `TPROXY` in the annotation
+`sidecar.istio.io/interceptionMode` or in a ProxyConfig; tracers in `proxy.istio.io/config` other than Zipkin; where an
+image runs, volumes of nodes and of storage (`hostPath`, `csi`, ...)"""
 _AMBIENT = "classes of ambient mode in `gatewayClassName` (`istio-waypoint`, `istio-east-west`, ...)"
 _FILTERS = "filters of Istio's own Envoy in a patch (`io.istio.*`, `stats.PluginConfig`, ...)"
 

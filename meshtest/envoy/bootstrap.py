@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
-from meshtest.mesh.model import PodKind
+from meshtest.mesh.injection import TPROXY, interception_mode
 from meshtest.mesh.names import file_name
 from meshtest.mesh.proxy_config import proxy_name, zipkin_address
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ISTIO_VERSION = "1.32.0"
 SOCKET_MARK = 1337
 """The mark on everything Envoy sends itself; redirect rules let it pass."""
+TPROXY_MARK = 1338
+"""The same in TPROXY mode, where 1337 is on what Envoy sends in somebody's name (istio/istio: tools/istio-iptables)."""
 READINESS_PORT = 15021
 
 FLAGS = (
@@ -77,7 +79,7 @@ def node_metadata(pod: Pod) -> dict[str, Any]:
         "SERVICE_ACCOUNT": pod.service_account,
         "LABELS": dict(pod.labels),
         "INSTANCE_IPS": pod.ip,
-        "INTERCEPTION_MODE": "NONE" if pod.kind is PodKind.GATEWAY else "REDIRECT",
+        "INTERCEPTION_MODE": interception_mode(pod),
         "CLUSTER_ID": "Kubernetes",
         "MESH_ID": pod.trust_domain,
         "ISTIO_VERSION": ISTIO_VERSION,
@@ -133,7 +135,8 @@ def bootstrap(
         config["static_resources"]["clusters"].append(_zipkin(*zipkin))
         config["tracing"] = {"http": {"name": "envoy.tracers.zipkin", "typed_config": _ZIPKIN}}
     if socket_mark is not None:
-        config["cluster_manager"]["upstream_bind_config"] = {"socket_options": [_mark(socket_mark)]}
+        mark = TPROXY_MARK if interception_mode(pod) == TPROXY else socket_mark
+        config["cluster_manager"]["upstream_bind_config"] = {"socket_options": [_mark(mark)]}
     if allow is not None:
         config["overload_manager"] = _connection_bound(allow)
     return json.dumps(config, separators=(",", ":"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2, base_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, socket_option_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
@@ -19,7 +19,7 @@ from udpa.type.v1 import typed_struct_pb2
 
 from meshtest.envoy import alpn, mirrors
 from meshtest.envoy.access_log import Evidence
-from meshtest.envoy.bootstrap import socket_path
+from meshtest.envoy.bootstrap import SOCKET_MARK, socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
 from meshtest.envoy.faults_filter import fault_filters
 from meshtest.envoy.patience import do_not_wait, names_files
@@ -51,6 +51,8 @@ class Context:
     gateway: bool = False
     native: bool = False
     """Whether its Envoy is Istio's own build, from which nothing is taken."""
+    transparent: bool = False
+    """Whether it calls its application in the name of who calls (TPROXY)."""
     generation: int = 0
     """Raised to make an Envoy open every connection anew: it changes nothing else."""
     limits: Limits | None = None
@@ -63,9 +65,9 @@ class Context:
     _faults: list[hcm_pb2.HttpFilter] = field(default_factory=list, compare=False, repr=False)
 
     @property
-    def beside_the_pod(self) -> tuple[bool, int, Limits | None, str, Lists]:
+    def beside_the_pod(self) -> tuple[bool, bool, int, Limits | None, str, Lists]:
         """All that decides what becomes of other resources than listeners."""
-        return self.native, self.generation, self.limits, self.resolver, self.lists
+        return self.native, self.transparent, self.generation, self.limits, self.resolver, self.lists
 
     def evidence(self, side: str) -> Evidence:
         """The access logs of one side."""
@@ -185,9 +187,12 @@ def _http(manager: hcm_pb2.HttpConnectionManager, context: Context, side: str) -
 
 def _cluster(raw: bytes, context: Context) -> bytes:
     files = names_files(raw)
-    if not context.generation and not files and not context.lists and _ISTIO_MARKER not in raw:
+    touched = context.generation or context.transparent or context.lists or files
+    if not touched and _ISTIO_MARKER not in raw:
         return raw
     cluster = cluster_pb2.Cluster.FromString(raw)
+    if context.transparent and cluster.name.lower().startswith("inbound"):
+        _mark_as_diverted(cluster.upstream_bind_config)
     if cluster.HasField("typed_dns_resolver_config"):
         _ask_past_agents(cluster.typed_dns_resolver_config.typed_config, context.resolver)
     for socket in (
@@ -207,6 +212,12 @@ def _cluster(raw: bytes, context: Context) -> bytes:
     if context.limits:
         limit_cluster(cluster, context.limits)
     return bytes(cluster.SerializeToString(deterministic=True))
+
+
+def _mark_as_diverted(binding: address_pb2.BindConfig) -> None:
+    """Istiod's listeners do it, but what the bootstrap says of Envoy's own calls would lie over it."""
+    so_mark, before_binding = 36, socket_option_pb2.SocketOption.STATE_PREBIND
+    binding.socket_options.add(level=1, name=so_mark, int_value=SOCKET_MARK, state=before_binding)
 
 
 def _ask_past_agents(config: any_pb2.Any, ip: str) -> None:

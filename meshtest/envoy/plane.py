@@ -95,6 +95,7 @@ class ControlPlane(FaultOperations):
                 told["pod"],
                 gateway=gateway,
                 native=bool(told.get("native")),
+                transparent=bool(told.get("transparent")),
                 resolver=self._resolver,
             )
             marks = Path(script_path(self.directory, context.pod))

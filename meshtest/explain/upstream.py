@@ -14,6 +14,7 @@ from meshtest.explain.configuration import unpacked
 from meshtest.explain.model import Way
 from meshtest.explain.names import in_zone, is_address
 from meshtest.explain.routes import without_port
+from meshtest.mesh.injection import TPROXY, interception_mode
 from meshtest.traffic.model import Outcome
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _to(
     offered = () if metadata.text(cluster.metadata, "istio", "alpn_override") == "false" else target.alpn
     name = _own_name(cluster, target.wire) if http else ""
     layer = tls.upstream(tls.socket_for(cluster, endpoint.raw), here.pod, offered, name)
-    wire = replace(target.wire.to(endpoint.address, endpoint.port), source=_source(here))
+    wire = replace(target.wire.to(endpoint.address, endpoint.port), source=_source(here, target.wire))
     if http:
         wire = replace(wire, spoken="h2c" if _is_http2(cluster) else "http/1.1")
     found = here.onward(here.pod, wire.wrapped(layer), to_application=here.side == "inbound")
@@ -105,9 +106,11 @@ def _to(
     return replace(crossing, endpoint=at, upstream_tls=tls.shown_upstream(layer)), ways
 
 
-def _source(here: Here) -> str:
-    """The address that an Envoy calls from: as istiod binds its inbound clusters, else the pod's."""
-    return "127.0.0.6" if here.side == "inbound" else here.pod.ip
+def _source(here: Here, wire: Wire) -> str:
+    """The address that an Envoy calls from: the pod's, and at its own application as istiod's configuration has it."""
+    if here.side != "inbound":
+        return here.pod.ip
+    return wire.source if interception_mode(here.pod) == TPROXY else "127.0.0.6"
 
 
 def _options(cluster: Any) -> Any:

@@ -7,7 +7,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.envoy.bootstrap import SOCKET_MARK, bootstrap
-from meshtest.errors import ScenarioError, nearest
+from meshtest.errors import ScenarioError, Unsupported, nearest
 from meshtest.live.applications import image_of, lookup, of_pod, probes_of, spec_of
 from meshtest.live.roles import CONTROL_PLANE, DRIVER, STANDIN
 from meshtest.mesh import standins
@@ -102,7 +102,7 @@ def pod_plan(
         pod=pod,
         application=application,
         bootstrap=_bootstrap(pod, around) if pod.has_envoy else None,
-        interception=_interception(pod),
+        interception=_interception(pod, around),
         readiness_ports=_readiness_ports(pod, application, image, ports),
         env=_environment(pod),
         hosts=pod.host_aliases,
@@ -140,10 +140,15 @@ def _environment(pod: Pod) -> dict[str, str]:
     }
 
 
-def _interception(pod: Pod) -> Interception | None:
+def _interception(pod: Pod, around: Surroundings) -> Interception | None:
     rules = interception(pod)
     if rules is None:
         return None
+    if rules.transparent and around.socket_mark is None:
+        raise Unsupported(
+            f"{pod.key}: interceptionMode TPROXY needs a sidecar that may change its network, which this runtime does "
+            "not give it; use --mesh-runtime=netns, or REDIRECT"
+        )
     return Interception(
         exclude_inbound_ports=rules.exclude_inbound_ports,
         include_inbound_ports=rules.include_inbound_ports,
@@ -151,6 +156,7 @@ def _interception(pod: Pod) -> Interception | None:
         include_outbound_ports=rules.include_outbound_ports,
         exclude_outbound_ranges=rules.exclude_outbound_ranges,
         include_outbound_ranges=rules.include_outbound_ranges,
+        transparent=rules.transparent,
     )
 
 

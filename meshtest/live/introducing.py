@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.injection import TPROXY, interception_mode
 from meshtest.mesh.mounts import proxy_files
 from meshtest.mesh.proxy_config import takes_roots
 
@@ -30,6 +31,7 @@ def _envoy(model: MeshModel, pod: Pod) -> dict[str, Any]:
         "identity": pod.identity,
         "kind": pod.kind.value,
         "native": bool(pod.proxy_image),
+        "transparent": interception_mode(pod) == TPROXY,
         "files": proxy_files(model, pod),
         "roots": model.further_roots if takes_roots(pod) else "",
     }

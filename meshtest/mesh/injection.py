@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 INJECT = "sidecar.istio.io/inject"
 TEMPLATES = "inject.istio.io/templates"
 INTERCEPTION_MODE = "sidecar.istio.io/interceptionMode"
+MODE = "interceptionMode"
+"""Its name in a ProxyConfig, which holds where there is no annotation."""
+REDIRECT, TPROXY, NONE = "REDIRECT", "TPROXY", "NONE"
 TRAFFIC = "traffic.sidecar.istio.io/"
 AMBIENT = "istio.io/dataplane-mode"
 GATEWAYS = ("ingressgateway", "egressgateway", "eastwestgateway")
@@ -54,6 +57,8 @@ class InterceptionRules:
     include_outbound_ports: tuple[int, ...] = ()
     exclude_outbound_ranges: tuple[str, ...] = ()
     include_outbound_ranges: tuple[str, ...] | None = None
+    transparent: bool = False
+    """TPROXY: applications see who calls, not their sidecar."""
 
 
 def pod_kind(pod: Candidate) -> PodKind:
@@ -82,16 +87,24 @@ def injected_labels(kind: PodKind, labels: Mapping[str, str], workload: str) -> 
     return {**labels, **added}
 
 
+def interception_mode(pod: Pod) -> str:
+    """REDIRECT, TPROXY or NONE: how connections come to a pod's sidecar (annotation, else ProxyConfig)."""
+    if pod.kind is not PodKind.SIDECAR:
+        return NONE
+    own = pod.annotations.get(INTERCEPTION_MODE)
+    mode = own or str(pod.proxy_config.get(MODE, REDIRECT))
+    if mode not in (REDIRECT, TPROXY, NONE):
+        place = INTERCEPTION_MODE if own else "proxy.istio.io/config"
+        raise _wrong(place, f"there is no {MODE} {mode!r}", "REDIRECT, TPROXY or NONE")
+    return mode
+
+
 def interception(pod: Pod) -> InterceptionRules | None:
     """The redirect rules of a pod, None if it has none; raises ManifestError for wrong annotations."""
-    if pod.kind is not PodKind.SIDECAR:
+    mode = interception_mode(pod)
+    if mode == NONE:
         return None
     notes = pod.annotations
-    mode = notes.get(INTERCEPTION_MODE, "REDIRECT")
-    if mode == "NONE":
-        return None
-    if mode != "REDIRECT":
-        raise _wrong(INTERCEPTION_MODE, f"mode {mode!r} is not supported", "REDIRECT or NONE")
     default = InterceptionRules()
     excluded = _ports(notes, "excludeInboundPorts")
     return InterceptionRules(
@@ -101,6 +114,7 @@ def interception(pod: Pod) -> InterceptionRules | None:
         include_outbound_ports=_ports(notes, "includeOutboundPorts"),
         exclude_outbound_ranges=_ranges(notes, "excludeOutboundIPRanges"),
         include_outbound_ranges=_ranges_or_all(notes, "includeOutboundIPRanges"),
+        transparent=mode == TPROXY,
     )
 
 

@@ -1,4 +1,4 @@
-"""What of a pod's ProxyConfig its Envoy is started with, and istiod never hears of: runtime values, a tracer, a name.
+"""What of a pod's ProxyConfig its Envoy is started with: runtime values, a tracer, a name, how connections reach it.
 
 MeshConfig's `defaultConfig`, and above it the annotation `proxy.istio.io/config`; ProxyConfig resources have of all
 this only the environment, where the agent finds whether it asks for further roots. The rest istiod goes by, which puts
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.fields import fields_of
-from meshtest.mesh.injection import CANONICAL_NAME
+from meshtest.mesh.injection import CANONICAL_NAME, MODE
 from meshtest.mesh.selectors import matches
 from meshtest.mesh.yaml_source import documents
 
@@ -50,6 +50,8 @@ def proxy_config(
         value = {**_mapping(default.get(key)), **_mapping(own.get(key))}
         if value:
             found[key] = value
+    if mode := own.get(MODE) or default.get(MODE):
+        found[MODE] = str(mode)
     for place in (own, default):
         named = [(key, str(place[key])) for key in _NAMED_BY if place.get(key)]
         if named:

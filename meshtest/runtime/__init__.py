@@ -18,7 +18,9 @@ def choose(name: str) -> Runtime:
     from meshtest.errors import ScenarioError, Unsupported, nearest  # noqa: PLC0415 - whoever imports this starts fast
 
     if name not in NAMES:
-        raise ScenarioError(f"no runtime {name!r}", expected=", ".join(NAMES), nearest=nearest(name, NAMES))
+        raise ScenarioError(
+            f"no runtime {name!r}", expected=", ".join(NAMES), nearest=nearest(str(name), NAMES)
+        )
     problems = []
     if name != "docker":
         from meshtest.runtime.netns.runtime import NetnsRuntime  # noqa: PLC0415 - as above

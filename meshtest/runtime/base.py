@@ -101,6 +101,8 @@ class Interception:
     exclude_outbound_ranges: tuple[str, ...] = ()
     include_outbound_ranges: tuple[str, ...] | None = None
     """None: all."""
+    transparent: bool = False
+    """TPROXY: the application sees the address of who calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,8 +69,13 @@ def router_messages() -> list[Message]:
     What is not translated to a pod then ends here, where nothing listens: a connection to a cluster IP without
     backends, to a pod that is gone or to the outside is refused at once, and never waits for a timeout.
     """
-    everything = _route(_ANYWHERE, 0, _LOOPBACK, kind=_LOCAL, scope=_SCOPE_HOST, source=NODE)
+    everything = everything_here(source=NODE)
     return [_up(_LOOPBACK), _address(_LOOPBACK, NODE), _address(_LOOPBACK, _GATEWAY), everything]
+
+
+def everything_here(table: int = _TABLE_MAIN, source: str = "") -> Message:
+    """Take every address for one of this host's own, by this routing table."""
+    return _route(_ANYWHERE, 0, _LOOPBACK, kind=_LOCAL, scope=_SCOPE_HOST, source=source, table=table)
 
 
 def allow_forwarding(numbers: Iterable[int]) -> None:
@@ -156,9 +161,10 @@ def _route(
     kind: int = _UNICAST,
     scope: int = _SCOPE_GLOBAL,
     source: str = "",
+    table: int = _TABLE_MAIN,
 ) -> Message:
     flags = _ONLINK if gateway else 0
-    body = struct.pack("=BBBBBBBBI", socket.AF_INET, bits, 0, 0, _TABLE_MAIN, 4, scope, kind, flags) + native(
+    body = struct.pack("=BBBBBBBBI", socket.AF_INET, bits, 0, 0, table, 4, scope, kind, flags) + native(
         4, index
     )
     if bits:

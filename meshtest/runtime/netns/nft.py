@@ -1,14 +1,26 @@
-"""nftables in netlink's own terms: expressions, rules, chains, and one transaction for all of them."""
+"""nftables in netlink's own terms: matches, rules, chains, and one transaction for all of them."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from meshtest.runtime.netns import netlink
+from meshtest.runtime.netns.expressions import (
+    LESS,
+    REGISTER,
+    SECOND,
+    Meta,
+    address,
+    compare,
+    expression,
+    immediate,
+    meta,
+    payload,
+    verdict,
+)
 from meshtest.runtime.netns.netlink import Message, attribute, nested, network, text
 
 if TYPE_CHECKING:
@@ -27,23 +39,12 @@ class Hook(IntEnum):
     POSTROUTING = 4
 
 
-class _Meta(IntEnum):
-    MARK = 3
-    IIF = 4
-    OIF = 5
-    SKUID = 10
-    L4PROTO = 16
-    RANDOM = 24
-
-
 SUBSYSTEM = 10
 _NEW_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = 0, 3, 5, 6, 8
 _BEGIN, _END = 0x10, 0x11
-_EQUAL, _NOT_EQUAL, _LESS = 0, 1, 2
-_REGISTER, _SECOND = 1, 2
 _DSTNAT, _SRCNAT = -100, 100
-RAW, FILTER = -300, 0
-"""Priorities: before connections are tracked, and where packets are usually filtered."""
+RAW, MANGLE, FILTER = -300, -150, 0
+"""Priorities: before connections are tracked, before addresses are translated, and where packets are filtered."""
 _DROP, _RETURN, _JUMP, _GOTO = 0, -5, -3, -4
 _LOOPBACK = 1
 _PORT_UNREACHABLE = 3
@@ -53,47 +54,52 @@ _OVERHEAD = 20
 
 def tcp() -> bytes:
     """Match TCP."""
-    return _meta(_Meta.L4PROTO) + _compare(bytes([socket.IPPROTO_TCP]))
+    return meta(Meta.L4PROTO) + compare(bytes([socket.IPPROTO_TCP]))
 
 
 def udp() -> bytes:
     """Match UDP."""
-    return _meta(_Meta.L4PROTO) + _compare(bytes([socket.IPPROTO_UDP]))
+    return meta(Meta.L4PROTO) + compare(bytes([socket.IPPROTO_UDP]))
 
 
 def to_port(port: int, *, negate: bool = False) -> bytes:
     """Match the destination port of TCP or UDP."""
-    return _payload(2, 2, 2) + _compare(struct.pack(">H", port), negate=negate)
+    return payload(2, 2, 2) + compare(struct.pack(">H", port), negate=negate)
 
 
 def to_address(cidr: str, *, negate: bool = False) -> bytes:
     """Match a destination address or range."""
-    return _address(16, cidr, negate=negate)
+    return address(16, cidr, negate=negate)
 
 
 def from_address(cidr: str) -> bytes:
     """Match a source address or range."""
-    return _address(12, cidr, negate=False)
+    return address(12, cidr, negate=False)
 
 
 def marked(mark: int, *, negate: bool = False) -> bytes:
     """Match the mark of the sending socket."""
-    return _meta(_Meta.MARK) + _compare(struct.pack("=I", mark), negate=negate)
+    return meta(Meta.MARK) + compare(struct.pack("=I", mark), negate=negate)
 
 
 def sent_by(uid: int, negate: bool = False) -> bytes:  # noqa: FBT001, FBT002 - the shape of `rules.Proxy`
     """Match the owner of the sending socket."""
-    return _meta(_Meta.SKUID) + _compare(struct.pack("=I", uid), negate=negate)
+    return meta(Meta.SKUID) + compare(struct.pack("=I", uid), negate=negate)
 
 
 def to_loopback() -> bytes:
     """Match what leaves by lo."""
-    return _meta(_Meta.OIF) + _compare(struct.pack("=I", _LOOPBACK))
+    return meta(Meta.OIF) + compare(struct.pack("=I", _LOOPBACK))
+
+
+def from_loopback() -> bytes:
+    """Match what came in by lo."""
+    return meta(Meta.IIF) + compare(struct.pack("=I", _LOOPBACK))
 
 
 def from_outside() -> bytes:
     """Match what did not come in by lo."""
-    return _meta(_Meta.IIF) + _compare(struct.pack("=I", _LOOPBACK), negate=True)
+    return meta(Meta.IIF) + compare(struct.pack("=I", _LOOPBACK), negate=True)
 
 
 def one_in(count: int) -> bytes:
@@ -104,56 +110,56 @@ def one_in(count: int) -> bytes:
 def by_chance(share: float) -> bytes:
     """Match a share of packets, more than 0 and less than 1, by the kernel's dice."""
     below = min((1 << 32) - 1, max(1, int(share * (1 << 32))))
-    return _meta(_Meta.RANDOM) + _compare(struct.pack(">I", below), operation=_LESS)
+    return meta(Meta.RANDOM) + compare(struct.pack(">I", below), operation=LESS)
 
 
 def counter() -> bytes:
     """Count what comes so far in the rule."""
-    return _expression("counter")
+    return expression("counter")
 
 
 def drop() -> bytes:
     """Let the packet vanish."""
-    return _verdict(_DROP)
+    return verdict(_DROP)
 
 
 def reject(*, reset: bool) -> bytes:
     """Refuse: a TCP connection by a reset, anything else by `port unreachable`."""
-    return _expression("reject", network(1, int(reset)), attribute(2, bytes([_PORT_UNREACHABLE])))
+    return expression("reject", network(1, int(reset)), attribute(2, bytes([_PORT_UNREACHABLE])))
 
 
 def leave() -> bytes:
     """End this chain: an iptables RETURN."""
-    return _verdict(_RETURN)
+    return verdict(_RETURN)
 
 
 def jump(chain: str) -> bytes:
     """Go on in another chain and come back."""
-    return _verdict(_JUMP, chain)
+    return verdict(_JUMP, chain)
 
 
 def goto(chain: str) -> bytes:
     """Go on in another chain for good."""
-    return _verdict(_GOTO, chain)
+    return verdict(_GOTO, chain)
 
 
 def redirect(port: int) -> bytes:
     """Send to a port of this host."""
-    return _immediate(_REGISTER, struct.pack(">H", port)) + _expression("redir", network(1, _REGISTER))
+    return immediate(REGISTER, struct.pack(">H", port)) + expression("redir", network(1, REGISTER))
 
 
 def destination_nat(ip: str, port: int) -> bytes:
     """Send to another address and port."""
-    load = _immediate(_REGISTER, socket.inet_aton(ip)) + _immediate(_SECOND, struct.pack(">H", port))
-    return load + _expression(
-        "nat", network(1, 1), network(2, socket.AF_INET), network(3, _REGISTER), network(5, _SECOND)
+    load = immediate(REGISTER, socket.inet_aton(ip)) + immediate(SECOND, struct.pack(">H", port))
+    return load + expression(
+        "nat", network(1, 1), network(2, socket.AF_INET), network(3, REGISTER), network(5, SECOND)
     )
 
 
 def source_nat(ip: str) -> bytes:
     """Let it come from another address."""
-    load = _immediate(_REGISTER, socket.inet_aton(ip))
-    return load + _expression("nat", network(1, 0), network(2, socket.AF_INET), network(3, _REGISTER))
+    load = immediate(REGISTER, socket.inet_aton(ip))
+    return load + expression("nat", network(1, 0), network(2, socket.AF_INET), network(3, REGISTER))
 
 
 def commit(messages: Sequence[Message]) -> None:
@@ -196,6 +202,11 @@ def filter_chain(table_name: str, name: str, hook: Hook, priority: int) -> Messa
     return _hooked_chain(table_name, name, hook, priority, "filter")
 
 
+def route_chain(table_name: str, name: str, priority: int) -> Message:
+    """Make a chain for packets of this host, which are routed again where it marks them."""
+    return _hooked_chain(table_name, name, Hook.OUTPUT, priority, "route")
+
+
 def _hooked_chain(table_name: str, name: str, hook: Hook, priority: int, kind: str) -> Message:
     where = nested(4, network(1, hook), attribute(2, struct.pack(">i", priority)))
     body = text(1, table_name) + text(3, name) + where + text(7, kind)
@@ -229,44 +240,3 @@ def _message(kind: int, flags: int, body: bytes, label: str) -> Message:
 
 def _bracket(kind: int) -> Message:
     return Message(kind, 0, struct.pack(">BBH", 0, 0, SUBSYSTEM), "transaction")
-
-
-def _expression(name: str, *attributes: bytes) -> bytes:
-    return nested(1, text(1, name), nested(2, *attributes))
-
-
-def _meta(key: _Meta) -> bytes:
-    return _expression("meta", network(2, key), network(1, _REGISTER))
-
-
-def _payload(base: int, offset: int, size: int) -> bytes:
-    return _expression(
-        "payload", network(1, _REGISTER), network(2, base), network(3, offset), network(4, size)
-    )
-
-
-def _compare(value: bytes, *, negate: bool = False, operation: int = _EQUAL) -> bytes:
-    chosen = _NOT_EQUAL if negate else operation
-    return _expression("cmp", network(1, _REGISTER), network(2, chosen), nested(3, attribute(1, value)))
-
-
-def _address(offset: int, cidr: str, *, negate: bool) -> bytes:
-    found = ipaddress.IPv4Network(cidr, strict=False)
-    load = _payload(1, offset, 4)
-    if found.prefixlen < 32:
-        mask = nested(4, attribute(1, found.netmask.packed))
-        zero = nested(5, attribute(1, bytes(4)))
-        load += _expression(
-            "bitwise", network(1, _REGISTER), network(2, _REGISTER), network(3, 4), mask, zero
-        )
-    return load + _compare(found.network_address.packed, negate=negate)
-
-
-def _immediate(register: int, value: bytes) -> bytes:
-    return _expression("immediate", network(1, register), nested(2, attribute(1, value)))
-
-
-def _verdict(code: int, target: str = "") -> bytes:
-    where = text(2, target) if target else b""
-    chosen = nested(2, attribute(1, struct.pack(">i", code)), where)
-    return _expression("immediate", network(1, 0), nested(2, chosen))

@@ -6,12 +6,14 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from meshtest.errors import RuntimeFailure
 from meshtest.runtime.base import Command
-from meshtest.runtime.netns import disks, files, kernel, links, netlink, nft, rules
+from meshtest.runtime.netns import disks, files, kernel, links, netlink, nft, rules, tproxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from meshtest.runtime.base import Interception
     from meshtest.runtime.netns.spec import PodSpec
 
 _PIPE_SIZE = 256 * 1024
@@ -55,7 +57,7 @@ class PodPlace:
         with netlink.Netlink(netlink.ROUTE) as route:
             route.send(links.pod_messages(self.spec.ip, self.number, router))
         if self.spec.interception is not None:
-            nft.commit(rules.redirect_messages(self.spec.interception))
+            _intercept(self.spec.interception)
             links.forget_closed_connections_soon()
         kernel.set_hostname(self.spec.hostname)
         files.prepare_pod(self.spec)
@@ -105,3 +107,14 @@ class PodPlace:
         if self.access >= 0:
             os.close(self.access)
         self.namespaces.close()
+
+
+def _intercept(interception: Interception) -> None:
+    try:
+        nft.commit(rules.redirect_messages(interception))
+        if interception.transparent:
+            tproxy.route()
+    except OSError as exc:
+        if not interception.transparent:
+            raise
+        raise RuntimeFailure(f"this kernel has no TPROXY, use interceptionMode REDIRECT: {exc}") from exc

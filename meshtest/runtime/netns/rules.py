@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshtest.runtime.netns import nft
+from meshtest.runtime.netns import nft, tproxy
 from meshtest.runtime.netns.links import NODE
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def redirect_messages(interception: Interception, proxy: Proxy = _marked) -> lis
         nft.base_chain(TABLE, "prerouting", nft.Hook.PREROUTING),
         nft.base_chain(TABLE, "output", nft.Hook.OUTPUT),
     ]
-    messages += [nft.rule(TABLE, "prerouting", (nft.tcp(), *found)) for found in _inbound(interception)]
+    if interception.transparent:
+        messages += tproxy.messages(TABLE, interception, INBOUND_PORT)
+    else:
+        messages += [nft.rule(TABLE, "prerouting", (nft.tcp(), *found)) for found in _inbound(interception)]
     messages += [nft.rule(TABLE, "output", found) for found in _outbound(interception, proxy)]
     return messages
 
@@ -64,7 +67,7 @@ def _outbound(interception: Interception, proxy: Proxy) -> Iterator[nft.Rule]:
     for port in interception.exclude_outbound_ports:
         yield tcp, nft.to_port(port), nft.leave()
         yield nft.udp(), nft.to_port(port), nft.leave()
-    yield from _loopback(proxy)
+    yield from _own_calls() if interception.transparent else _loopback(proxy)
     for cidr in interception.exclude_outbound_ranges:
         yield nft.to_address(cidr), nft.leave()
     for port in interception.include_outbound_ports:
@@ -91,6 +94,13 @@ def _loopback(proxy: Proxy) -> Iterator[nft.Rule]:
     yield lo, proxy(True), nft.leave()  # noqa: FBT003 - as above
     yield proxy(False), nft.leave()  # noqa: FBT003 - as above
     yield nft.to_address("127.0.0.1"), nft.leave()
+
+
+def _own_calls() -> Iterator[nft.Rule]:
+    """The same where the sidecar has no uid of its own, as in TPROXY mode: its calls of its own pod are diverted."""
+    yield nft.to_loopback(), nft.leave()
+    yield nft.marked(tproxy.OWN), nft.leave()
+    yield nft.marked(tproxy.DIVERTED), nft.leave()
 
 
 def router_messages() -> list[Message]:

@@ -73,7 +73,7 @@ def pod_from_json(found: dict[str, Any]) -> PodSpec:
     """One pod, on the supervisor's side."""
     interception = found["interception"]
     listed: dict[str, Any] = {
-        key: None if value is None else tuple(value) for key, value in (interception or {}).items()
+        key: tuple(value) if isinstance(value, list) else value for key, value in (interception or {}).items()
     }
     return PodSpec(
         **{

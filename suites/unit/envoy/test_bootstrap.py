@@ -45,6 +45,16 @@ def test_metadata_is_istios() -> None:
     assert node_metadata(a_pod(PodKind.GATEWAY))["INTERCEPTION_MODE"] == "NONE"
 
 
+def test_in_tproxy_mode_what_envoy_sends_itself_bears_a_mark_of_its_own() -> None:
+    def mark(pod: Pod) -> int:
+        options = made(pod)["cluster_manager"]["upstream_bind_config"]["socket_options"]
+        return int(options[0]["int_value"])
+
+    transparent = a_pod(annotations={"sidecar.istio.io/interceptionMode": "TPROXY"})
+    assert node_metadata(transparent)["INTERCEPTION_MODE"] == "TPROXY"
+    assert (mark(a_pod()), mark(transparent)) == (1337, 1338)
+
+
 def test_sockets_lie_in_the_given_folder() -> None:
     config = made(a_pod())
     assert config["admin"]["address"]["pipe"]["path"] == "/run/meshtest/default_reviews-v1-0.admin"

@@ -146,6 +146,15 @@ def test_clusters_lose_istios_filters_and_nothing_else() -> None:
     assert decorate("CDS", with_filter, CONTEXT) == plain
 
 
+@pytest.mark.parametrize("name", ["inbound|8080||", "InboundPassthroughCluster"])
+def test_in_tproxy_mode_calls_of_the_application_bear_the_mark_of_diverted_connections(name: str) -> None:
+    raw = cluster_pb2.Cluster(name=name).SerializeToString()
+    context = Context("/run/meshtest", "default/a-0", transparent=True)
+    found = cluster_pb2.Cluster.FromString(decorate("CDS", raw, context))
+    assert [option.int_value for option in found.upstream_bind_config.socket_options] == [1337]
+    assert decorate("CDS", raw, CONTEXT) == raw
+
+
 def test_an_ejection_takes_effect_at_once_though_endpoints_have_just_changed() -> None:
     metadata: dict[str, Any] = {"filterMetadata": {"istio": {"services": []}}}
     body = {"name": "outbound|80||x", "type": "EDS", "connect_timeout": "1s", "metadata": metadata}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.injection import InterceptionRules, interception
+from meshtest.mesh.injection import InterceptionRules, interception, interception_mode
 from meshtest.mesh.model import Pod, PodKind
 
 POD = Pod(
@@ -70,11 +70,34 @@ def test_interception_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
+    ("annotation", "config", "mode"),
+    [
+        (None, None, "REDIRECT"),
+        (None, "TPROXY", "TPROXY"),
+        ("TPROXY", None, "TPROXY"),
+        ("REDIRECT", "TPROXY", "REDIRECT"),
+        ("NONE", "TPROXY", "NONE"),
+    ],
+)
+def test_the_annotation_says_how_and_else_the_proxy_config(
+    annotation: str | None, config: str | None, mode: str
+) -> None:
+    notes = {"sidecar.istio.io/interceptionMode": annotation} if annotation else {}
+    pod = replace(POD, annotations=notes, proxy_config={"interceptionMode": config} if config else {})
+    rules = interception(pod)
+    assert interception_mode(pod) == mode
+    assert (rules.transparent if rules else None) == {"REDIRECT": False, "TPROXY": True}.get(mode)
+
+
+@pytest.mark.parametrize(
     ("annotations", "message"),
     [
         ({TRAFFIC + "excludeInboundPorts": "http"}, "'http' is no port"),
         ({TRAFFIC + "includeOutboundIPRanges": "everything"}, "'everything' is no IPv4 range"),
-        ({"sidecar.istio.io/interceptionMode": "TPROXY"}, "'TPROXY' is not supported"),
+        (
+            {"sidecar.istio.io/interceptionMode": "tproxy"},
+            "no interceptionMode 'tproxy'; expected REDIRECT, TPROXY",
+        ),
     ],
 )
 def test_wrong_annotations_are_errors(annotations: dict[str, str], message: str) -> None:

@@ -28,6 +28,11 @@ def test_an_unknown_runtime_is_an_error_of_the_user() -> None:
         choose("netn")
 
 
+def test_no_name_of_a_runtime_is_one_too() -> None:
+    with pytest.raises(ScenarioError, match="no runtime None"):
+        choose(None)  # type: ignore[arg-type]  # what a user may hand over
+
+
 def test_processes_can_be_paused_everywhere(runtime: Any) -> None:
     assert Capability.PAUSE in runtime.capabilities()
     assert Capability.IMAGES not in runtime.capabilities()
