@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from meshtest.envoy import self_discovery
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.injection import TPROXY, interception_mode
 from meshtest.mesh.names import file_name
-from meshtest.mesh.proxy_config import proxy_name, zipkin_address
+from meshtest.mesh.proxy_config import knows_itself, proxy_name, zipkin_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,6 +135,9 @@ def bootstrap(
     if zipkin is not None:
         config["static_resources"]["clusters"].append(_zipkin(*zipkin))
         config["tracing"] = {"http": {"name": "envoy.tracers.zipkin", "typed_config": _ZIPKIN}}
+    if knows_itself(pod):
+        config["static_resources"]["clusters"].append(self_discovery.local_cluster())
+        config["cluster_manager"]["local_cluster_name"] = self_discovery.NAME
     if socket_mark is not None:
         mark = TPROXY_MARK if interception_mode(pod) == TPROXY else socket_mark
         config["cluster_manager"]["upstream_bind_config"] = {"socket_options": [_mark(mark)]}

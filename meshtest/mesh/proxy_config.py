@@ -32,6 +32,9 @@ TRACERS = ("lightstep", "datadog", "stackdriver", "openCensusAgent")
 TAKES_ROOTS = "PROXY_CONFIG_XDS_AGENT"
 """In an agent's environment: it asks istiod for roots that it trusts besides that of the mesh."""
 
+KNOWS_ITSELF = "ISTIO_META_ENABLE_SELF_DISCOVERY"
+"""The proxy is told of the pods of its own workload, by which it routes within zones."""
+
 
 def proxy_config(
     pod: Pod, default: Mapping[str, Any], resources: Sequence[Manifest] = (), root_namespace: str = ""
@@ -59,8 +62,8 @@ def proxy_config(
             break
     if _without_request_ids(default, own):
         found["proxyHeaders"] = {_REQUEST_ID: {"disabled": True}}
-    if _true(_environment(pod, default, own, resources, root_namespace).get(TAKES_ROOTS)):
-        found[TAKES_ROOTS] = True
+    environment = _environment(pod, default, own, resources, root_namespace)
+    found |= {name: True for name in (TAKES_ROOTS, KNOWS_ITSELF) if _true(environment.get(name))}
     tracer = next((name for name in TRACERS if name in found.get("tracing", {})), None)
     if tracer is not None:
         raise _wrong(f"spans cannot be sent to {tracer}", "zipkin, or Telemetry with a provider")
@@ -75,6 +78,11 @@ def has_request_ids(pod: Pod) -> bool:
 def takes_roots(pod: Pod) -> bool:
     """Whether a pod's agent asks istiod for further roots."""
     return TAKES_ROOTS in pod.proxy_config
+
+
+def knows_itself(pod: Pod) -> bool:
+    """Whether a pod's proxy is told of the pods of its own workload."""
+    return KNOWS_ITSELF in pod.proxy_config
 
 
 def _environment(

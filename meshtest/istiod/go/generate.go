@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"istio.io/istio/pilot/pkg/model"
+	"istio.io/istio/pilot/pkg/networking/util"
 	"istio.io/istio/pilot/pkg/xds"
 	v3 "istio.io/istio/pilot/pkg/xds/v3"
 	"istio.io/istio/pkg/config/schema/kind"
@@ -116,6 +117,10 @@ func (w *world) listeners(p *proxy, state *resources, request *model.PushRequest
 // the first time.
 func (w *world) named(p *proxy, state *resources, kind string, request, all *model.PushRequest) error {
 	names := state.wanted[kind]
+	if kind == "EDS" && bool(p.node.Metadata.EnableSelfDiscovery) {
+		// A cluster of the bootstrap: the pods of the proxy's own workload, by which it routes within zones.
+		names = names.Copy().Insert(util.SelfDiscoveryCluster)
+	}
 	if len(names) == 0 && len(state.blobs[kind]) == 0 {
 		return nil
 	}

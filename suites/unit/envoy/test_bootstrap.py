@@ -9,6 +9,7 @@ import pytest
 
 from meshtest.envoy.bootstrap import FLAGS, bootstrap, node_metadata, socket_path
 from meshtest.mesh.model import Pod, PodKind
+from meshtest.mesh.proxy_config import KNOWS_ITSELF
 
 
 def a_pod(kind: PodKind = PodKind.SIDECAR, **fields: Any) -> Pod:
@@ -114,3 +115,11 @@ def test_envoy_asks_for_names_past_the_agent() -> None:
     resolver = made(a_pod(), resolver="10.244.255.252")["typed_dns_resolver_config"]["typed_config"]
     address = {"address": "10.244.255.252", "port_value": 5053}
     assert resolver["resolvers"] == [{"socket_address": address}]
+
+
+def test_only_who_asks_for_it_knows_the_pods_of_its_own_workload() -> None:
+    assert "local_cluster_name" not in made(a_pod())["cluster_manager"]
+    config = made(a_pod(proxy_config={KNOWS_ITSELF: True}))
+    assert config["cluster_manager"]["local_cluster_name"] == "local_cluster"
+    (cluster,) = (one for one in config["static_resources"]["clusters"] if one["name"] == "local_cluster")
+    assert cluster["eds_cluster_config"]["service_name"] == "local_cluster"

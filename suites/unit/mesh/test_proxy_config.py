@@ -9,7 +9,13 @@ import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.mesh_config import MeshSettings, settings_of
-from meshtest.mesh.proxy_config import has_request_ids, proxy_name, takes_roots, zipkin_address
+from meshtest.mesh.proxy_config import (
+    has_request_ids,
+    knows_itself,
+    proxy_name,
+    takes_roots,
+    zipkin_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,3 +194,9 @@ def test_whose_agent_asks_for_further_roots(
     text = resources + annotated(workload, own)
     (pod,) = build(text, settings=MeshSettings(proxy={"proxyMetadata": mesh})).pods
     assert takes_roots(pod) is takes
+
+
+def test_whose_proxy_is_told_of_its_own_workload(build: Build, workload: Workload) -> None:
+    text = annotated(workload, '{"proxyMetadata": {"ISTIO_META_ENABLE_SELF_DISCOVERY": "true"}}')
+    first, second = build(text + workload("b")).pods
+    assert (knows_itself(first), knows_itself(second)) == (True, False)
