@@ -131,12 +131,12 @@ def _model(
 def _explain(
     walker: Walker, model: MeshModel, caller: str, method: str, url: str, options: argparse.Namespace
 ) -> None:
-    from meshtest.live.requests import find_caller, from_outside, plain_request  # noqa: PLC0415 - as above
+    from meshtest.live.requests import find_caller, let_in, plain_request  # noqa: PLC0415 - as above
 
     fields: dict[str, Any] = {"method": method, "headers": _headers(options.header)}
     fields |= {name: getattr(options, name) for name in ("host", "port", "address") if getattr(options, name)}
-    request = from_outside(model, plain_request(url, fields))
-    found = walker.explain(find_caller(model, caller), request)
+    who = find_caller(model, caller)
+    found = walker.explain(who, let_in(model, who, plain_request(url, fields)))
     sys.stdout.write(f"{_json(found) if options.json else found}\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -12,9 +13,12 @@ from meshtest.errors import ScenarioError, nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meshtest.mesh.model import Manifest
+    from meshtest.mesh.sources import Source
     from meshtest.traffic.model import Request
 
 _PEM = "-----BEGIN "
+_NAMED = re.compile(r"[A-Za-z]+(/[a-z0-9][-a-z0-9.]*){1,2}")
 
 E = TypeVar("E", bound=Enum)
 
@@ -43,6 +47,10 @@ def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise ScenarioError(f"{item!r} is no header", key="headers", expected="{name: value} or pairs")
         name, value = item
+        if name is None or value is None:
+            raise ScenarioError(
+                f"{value!r} is no value", key=f"headers.{name}", expected="a text, or none such header"
+            )
         values = value if isinstance(value, (list, tuple)) else [value]
         pairs.extend((text_of(name), text_of(one)) for one in values)
     return tuple(pairs)
@@ -121,6 +129,20 @@ def usable(request: Request) -> Request:
     except ValueError as exc:
         raise ScenarioError(str(exc), key="tls") from exc
     return request
+
+
+def meant(source: Source | Manifest, held: Sequence[Manifest]) -> Source | Manifest:
+    """The manifest that `KIND/NAME` or `KIND/NAMESPACE/NAME` names; any other source as it is."""
+    if not isinstance(source, str) or not _NAMED.fullmatch(source):
+        return source
+    kinds = {each.ref.kind.lower(): each.ref.kind for each in held}
+    kind, _, rest = source.partition("/")
+    if kind.lower() not in kinds and (not kind[0].isupper() or Path(source).exists()):
+        return source
+    from meshtest.scenario.changes import find, object_named  # noqa: PLC0415 - only for what is named
+
+    named = object_named(f"{kinds.get(kind.lower(), kind)}/{rest}", None, "delete")
+    return find(named, held, "delete")
 
 
 def member(kind: type[E], value: E | str, key: str) -> E:

@@ -6,12 +6,15 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from meshtest.errors import ScenarioError
+from meshtest.live.applications import of_pod
 from meshtest.live.assembly import inside_url
 from meshtest.live.collecting import lines_of, spans_of, with_telemetry
 from meshtest.live.decisions import told
-from meshtest.live.requests import find_caller, from_outside, plain_request, replicas, shown_as, token_of
+from meshtest.live.requests import find_caller, let_in, plain_request, replicas, shown_as, token_of
 from meshtest.live.sending import Around, Pace
 from meshtest.live.state import MeshState
+from meshtest.mesh.model import PodKind
 from meshtest.mesh.outside import OUTSIDE
 from meshtest.mesh.proxy_config import has_request_ids
 from meshtest.mesh.standins import COLLECTOR, plays
@@ -74,8 +77,7 @@ class Calls(MeshState):
         self._readiness.check()
         pod = self._caller(caller)
         requests = [request] if isinstance(request, Request) else request
-        if pod.key == OUTSIDE:
-            requests = [from_outside(self._model, one) for one in requests]
+        requests = [let_in(self._model, pod, one) for one in requests]
         # A client without proxy sends none either: the proxy that it calls gives one, or is told not to.
         deciding = [pod] if pod.has_envoy else self._model.pods
         if not all(map(has_request_ids, deciding)):
@@ -106,9 +108,7 @@ class Calls(MeshState):
         request = plain_request(url, fields)
         if identity:
             request = replace(request, tls=replace(request.tls or ClientTls(), certificate=identity))
-        if pod.key == OUTSIDE:
-            request = from_outside(self._model, request)
-        return self._walker().explain(pod, request, identity)
+        return self._walker().explain(pod, let_in(self._model, pod, request), identity)
 
     def _walker(self) -> Walker:
         """Made anew for every state of the mesh."""
@@ -147,6 +147,10 @@ class Calls(MeshState):
         """
         noted: list[dict[str, Any]] = []
         for each in replicas(self._model, pod):
+            if each.kind is PodKind.GATEWAY or of_pod(self._applications, self._model, each):
+                raise ScenarioError(
+                    f"{each.key} runs no stand-in, so nobody tells", expected="a workload with one"
+                )
             url = inside_url(self._model, each)
             noted += json.loads(self._sender.ask(each, f"{url}/_meshtest/received"))
             if forget:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshtest.live.control import Pushed
     from meshtest.live.timing import Event
     from meshtest.mesh.model import MeshModel
+    from meshtest.mesh.sources import Source
 
 
 def change(
@@ -66,10 +67,10 @@ class Changeable(Protocol):
     def model(self) -> MeshModel:
         """What it is now."""
 
-    def apply(self, *sources: str | Path | Manifest) -> Pushed:
+    def apply(self, *sources: Source | Manifest) -> Pushed:
         """Add or replace objects; returns when they are live."""
 
-    def delete(self, *sources: str | Path | Manifest) -> Pushed:
+    def delete(self, *sources: Source | Manifest) -> Pushed:
         """Remove objects."""
 
 

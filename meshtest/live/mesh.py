@@ -43,11 +43,11 @@ from meshtest.traffic.record import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from meshtest.istiod.engine import Engine
     from meshtest.live.faulting import ActiveFaults
     from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.mesh.sources import Source
     from meshtest.runtime.base import Completed, Runtime, Sandbox
     from meshtest.scenario.changes import ChangeSpec
     from meshtest.scenario.faults import FaultSpec
@@ -85,7 +85,7 @@ class Mesh(Policies, Calls):
     @classmethod
     def from_manifests(
         cls,
-        *sources: str | Path,
+        *sources: Source,
         runtime: str = "auto",
         mesh_config: Mapping[str, Any] | str | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
@@ -98,7 +98,7 @@ class Mesh(Policies, Calls):
         """Start the mesh that manifests describe; returns when every sidecar has its configuration.
 
         Args:
-            sources: files, folders, globs or YAML text; of an object that two of them hold, the later wins.
+            sources: files, folders, globs, YAML text or mappings; of an object that two hold, the later wins.
             runtime: `auto`, `netns` or `docker`.
             mesh_config: Istio's MeshConfig, mapping or YAML; without it that of a ConfigMap `istio` in `istio-system`.
             commands: `ns/workload` -> argv of a program that runs instead of the stand-in service; the workload may

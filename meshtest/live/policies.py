@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ConfigurationRejected, ScenarioError
+from meshtest.live.arguments import meant
 from meshtest.live.assembly import network_plan, outgrown, pod_plan
 from meshtest.live.key_sets import CODE, authorities_of
 from meshtest.live.mesh_settings import at_its_place
@@ -19,18 +20,18 @@ from meshtest.mesh.mesh_config import Written, mesh_config_in, settings_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from meshtest.live.control import Pushed
     from meshtest.live.probing import Probed
     from meshtest.live.state import Objects
     from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.mesh.sources import Source
 
 
 class Policies(MeshState):
     """The half of `Mesh` that takes manifests."""
 
-    def apply(self, *sources: str | Path | Manifest) -> Pushed:
+    def apply(self, *sources: Source | Manifest) -> Pushed:
         """Add or replace objects, as `kubectl apply`; returns when they are live on every sidecar.
 
         Under a fault of the control plane it does not wait for the sidecars that the fault keeps from it.
@@ -39,7 +40,7 @@ class Policies(MeshState):
         return self._change({**self._applied, **changed}, self._mesh_config)
 
     def replace(
-        self, *sources: str | Path | Manifest, mesh_config: Mapping[str, Any] | str | None = None
+        self, *sources: Source | Manifest, mesh_config: Mapping[str, Any] | str | None = None
     ) -> Pushed:
         """Have exactly these objects besides the manifests that the mesh was started with.
 
@@ -50,9 +51,12 @@ class Policies(MeshState):
         config = mesh_config_text(self.options.mesh_config if mesh_config is None else mesh_config)
         return self._change(wanted, config, self._started_with)
 
-    def delete(self, *sources: str | Path | Manifest) -> Pushed:
-        """Remove the objects that these sources name, as `kubectl delete -f`."""
-        gone = by_identity(self._load(sources))
+    def delete(self, *sources: Source | Manifest) -> Pushed:
+        """Remove the objects that these sources hold, as `kubectl delete -f`, or that `KIND/NAME` names.
+
+        `KIND/NAMESPACE/NAME` is one of another namespace than `default`.
+        """
+        gone = by_identity(self._load([meant(source, self._model.manifests) for source in sources]))
         for key, manifest in gone.items():
             if key not in self._applied and key not in self._base:
                 raise ScenarioError(
@@ -73,7 +77,7 @@ class Policies(MeshState):
         """
         return self.engine.status()
 
-    def _load(self, sources: Sequence[str | Path | Manifest]) -> list[Manifest]:
+    def _load(self, sources: Sequence[Source | Manifest]) -> list[Manifest]:
         from meshtest.mesh.model import Manifest  # noqa: PLC0415 - a value at run time, a type elsewhere
 
         ready = [source for source in sources if isinstance(source, Manifest)]

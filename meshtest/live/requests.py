@@ -32,6 +32,13 @@ _SCHEMES = {
     "websocket": Protocol.WEBSOCKET,
 }
 
+_PROTOCOLS = {
+    "http/1.1": Protocol.HTTP,
+    "http2": Protocol.H2C,
+    "http/2": Protocol.H2C,
+    "ws": Protocol.WEBSOCKET,
+}
+"""Other words for what is spoken."""
 _TLS_WORDS = {"sni": "server_name", "cert": "certificate"}
 """Other words for fields of ClientTls."""
 _PEM_FIELDS = {"ca", "certificate", "key"}
@@ -42,6 +49,10 @@ def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     if protocol is not None:
+        other = _PROTOCOLS.get(str(protocol).lower())
+        if other is not None:
+            secure = other is Protocol.H2C and urlsplit(url).scheme in ("https", "h2")
+            return Protocol.H2 if secure else other
         try:
             return Protocol(protocol)
         except ValueError:
@@ -96,9 +107,12 @@ def find_caller(model: MeshModel, name: str) -> Pod:
     return found[0]
 
 
-def from_outside(model: MeshModel, request: Request) -> Request:
-    """A request as the caller outside sends it: `address: gateway` is the Service of the mesh's gateway."""
-    return replace(request, address=entrance(model)) if request.address == GATEWAY else request
+def let_in(model: MeshModel, caller: Pod, request: Request) -> Request:
+    """A request as a caller sends it: `address: gateway` is the Service of the mesh's gateway, unless it has one so."""
+    own = (caller.namespace, GATEWAY)
+    if request.address != GATEWAY or any((each.namespace, each.name) == own for each in model.services):
+        return request
+    return replace(request, address=entrance(model))
 
 
 def replicas(model: MeshModel, name: str) -> Sequence[Pod]:

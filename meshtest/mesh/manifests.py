@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from meshtest.mesh.sources import Source
+
 OWN_GROUP = "meshtest.dev"
 DEFAULT_NAMESPACE = "default"
 
 
 def load(
-    sources: Iterable[str | Path], *, base: Path | None = None, allow_unsupported: bool = False
+    sources: Iterable[Source], *, base: Path | None = None, allow_unsupported: bool = False
 ) -> list[Manifest]:
     """Every object of the sources, in their order.
 
     A source is a file, a folder (its *.yaml, *.yml and *.json, as `kubectl apply -f` takes it), a glob, "-"
-    for standard input, or YAML text itself. Raises ManifestError with file and line for what a cluster could
-    not read.
+    for standard input, YAML text itself, a mapping, or a list of those. Raises ManifestError with file and line
+    for what a cluster could not read.
 
     Args:
         sources: what to read; a file that two sources name is read once.
@@ -46,7 +48,7 @@ def load(
     return _judged(found, allow_unsupported=allow_unsupported)
 
 
-def load_in_turn(sources: Iterable[str | Path], *, allow_unsupported: bool = False) -> list[Manifest]:
+def load_in_turn(sources: Iterable[Source], *, allow_unsupported: bool = False) -> list[Manifest]:
     """What a cluster holds after `kubectl apply -f` of each source: of an object in two of them, the later wins."""
     found: list[Manifest] = []
     for source in sources:

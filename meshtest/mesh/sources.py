@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import glob
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import Location, ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    Source = str | Path | Mapping[str, Any] | Sequence[Any]
 
 SUFFIXES = (".json", ".yaml", ".yml")  # the ones that kubectl takes from a folder
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -34,11 +38,19 @@ _SHOWN = 100
 """Characters of what is no name that a message shows."""
 
 
-def read(sources: Iterable[str | Path], *, base: Path | None = None) -> Iterator[Text]:
+def read(sources: Iterable[Source], *, base: Path | None = None) -> Iterator[Text]:
     """Every text that the sources name, in their order; a file that several of them name comes once."""
     seen: set[Path] = set()
-    for source in [sources] if isinstance(sources, (str, Path)) else sources:
-        if source == "-":
+    for source in [sources] if isinstance(sources, (str, Path, Mapping)) else sources:
+        if isinstance(source, Mapping):
+            yield Text(name="<mapping>", text=json.dumps(source, default=str))
+        elif isinstance(source, (list, tuple)):
+            yield from read(source, base=base)
+        elif not isinstance(source, (str, Path)):
+            raise ManifestError(
+                f"{source!r} is no manifest", expected="a file, a folder, a glob, YAML or a mapping"
+            )
+        elif source == "-":
             yield Text(name="<stdin>", text=sys.stdin.read())
         elif isinstance(source, str) and not _lines(source):
             raise ManifestError(

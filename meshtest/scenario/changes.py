@@ -36,7 +36,7 @@ class Named:
     kind: str
     name: str
     namespace: str
-    location: Location
+    location: Location | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
@@ -126,7 +126,7 @@ def states(changes: Sequence[ChangeSpec], manifests: Sequence[Manifest]) -> Iter
         yield held
 
 
-def find(named: Named, held: Sequence[Manifest]) -> Manifest:
+def find(named: Named, held: Sequence[Manifest], key: str = "changes.delete") -> Manifest:
     """The manifest that `delete:` means."""
     found = next((each for each in held if named.means(each.ref)), None)
     if found is None:
@@ -134,7 +134,7 @@ def find(named: Named, held: Sequence[Manifest]) -> Manifest:
         raise ScenarioError(
             f"{named} is not in the mesh, so it cannot be deleted",
             location=named.location,
-            key="changes.delete",
+            key=key,
             expected=f"one of {', '.join(alike)}" if alike else "an object of its manifests and policies",
             nearest=nearest(str(named), alike),
         )
@@ -162,7 +162,7 @@ def _read_source(value: Any, spot: Spot) -> Source:
     return Source(value=value, spot=spot)
 
 
-def object_named(text: str, location: Location, key: str) -> Named:
+def object_named(text: str, location: Location | None, key: str) -> Named:
     """The object that a text names, as kubectl does."""
     parts = text.split("/")
     if len(parts) not in (2, 3) or not all(parts):

@@ -113,3 +113,16 @@ def test_one_deployed_by_hand_gets_no_pod_and_uses_what_its_address_names(mesh: 
     one = call(mesh, "istio-ingressgateway.istio-system")
     assert one.status == 200
     assert one.hops[0].pod == "istio-system/istio-ingressgateway-0"
+
+
+def test_whoever_is_in_the_mesh_may_come_in_by_the_gateway_too(mesh: Mesh) -> None:
+    mesh.apply(GATEWAY.replace("LABELS", ""))
+    one = mesh.request("reviews-v2", "http://any.example/", address="gateway")
+    assert one.status == 200
+    assert [hop.pod for hop in one.hops][1:] == [POD, "default/details-v1-0"]
+
+
+def test_a_gateway_has_no_stand_in_that_could_tell_anything(mesh: Mesh) -> None:
+    mesh.apply(GATEWAY.replace("LABELS", ""))
+    with pytest.raises(ScenarioError, match=r"^default/edge-istio-0 runs no stand-in"):
+        mesh.received(POD)

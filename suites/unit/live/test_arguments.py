@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from meshtest.errors import ScenarioError
-from meshtest.live.arguments import member
+from meshtest.live.arguments import meant, member
+from meshtest.mesh.manifests import load
 from meshtest.runtime.base import Part
+
+HELD = load(
+    [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "b", "namespace": "c"}},
+    ]
+)
 
 
 @pytest.mark.parametrize("given", [Part.SIDECAR, "sidecar"])
@@ -17,3 +27,22 @@ def test_another_word_is_an_error_with_the_nearest() -> None:
         ScenarioError, match=r"part: unknown part 'sidecars'.*one of application, sidecar.*'sidecar'"
     ):
         member(Part, "sidecars", "part")
+
+
+@pytest.mark.parametrize(
+    ("text", "index"), [("Secret/a", 0), ("secret/a", 0), ("Secret/default/a", 0), ("secret/c/b", 1)]
+)
+def test_an_object_may_be_named_as_kubectl_does(text: str, index: int) -> None:
+    assert meant(text, HELD) is HELD[index]
+
+
+@pytest.mark.parametrize(
+    "source", ["policies/a.yaml", "policies/a", "a", Path("Secret/a"), {"kind": "Secret"}]
+)
+def test_other_sources_are_what_they_are(source: object) -> None:
+    assert meant(source, HELD) is source  # type: ignore[arg-type]  # of every shape
+
+
+def test_a_name_of_nothing_is_an_error_with_the_nearest() -> None:
+    with pytest.raises(ScenarioError, match=r"^delete: Secret default/b is not in the mesh.*did you mean"):
+        meant("Secret/b", HELD)

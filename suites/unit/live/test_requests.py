@@ -11,13 +11,17 @@ from meshtest.live.arguments import header_pairs
 from meshtest.live.requests import (
     client_tls,
     find_caller,
+    let_in,
     plain_request,
     protocol_of,
     replicas,
     shown_as,
 )
+from meshtest.mesh.model import PodKind
+from meshtest.mesh.outside import outside_pod
 from meshtest.traffic.model import ClientTls, Protocol
 from meshtest.traffic.target import target_of
+from suites.unit.live.conftest import pod, service
 
 if TYPE_CHECKING:
     from meshtest.mesh.model import MeshModel
@@ -106,6 +110,20 @@ def test_a_protocol_that_is_given_wins() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "word", "protocol"),
+    [
+        ("http://a/", "http2", Protocol.H2C),
+        ("https://a/", "HTTP/2", Protocol.H2),
+        ("http://a/", "HTTP/1.1", Protocol.HTTP),
+        ("http://a/", "ws", Protocol.WEBSOCKET),
+    ],
+    ids=["h2c", "h2", "http", "websocket"],
+)
+def test_other_words_for_protocols(url: str, word: str, protocol: Protocol) -> None:
+    assert protocol_of(url, word) is protocol
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"url": "htp://a/"}, "url: unknown scheme in 'htp://a/'; expected one of *; did you mean 'http'?"),
@@ -119,13 +137,14 @@ def test_a_protocol_that_is_given_wins() -> None:
         ({"url": None}, "url: None is no text; expected a text or bytes"),
         ({"method": None}, "method: None is no text; *"),
         ({"headers": "a: 1"}, "headers: 'a' is no header; expected {name: value} or pairs"),
+        ({"headers": {"a": None}}, "headers.a: None is no value; expected a text, or none such header"),
         ({"body": ["a"]}, "body: a list is no body; *"),
         ({"timeout": -1}, "timeout: -1 is no time limit; expected seconds, or such as 500ms"),
         ({"timeout": "soon"}, "timeout: 'soon' is no time limit; *"),
         ({"port": 0}, "port: 0 is no port; *"),
     ],
     ids=[
-        "scheme", "no-scheme", "protocol", "argument", "tls", "url", "method", "headers", "body", "time",
+        "scheme", "no-scheme", "protocol", "argument", "tls", "url", "method", "headers", "header", "body", "time",
         "soon", "port",
     ],
 )  # fmt: skip
@@ -244,3 +263,17 @@ def test_all_replicas_of_a_workload_or_one_of_them(model: MeshModel) -> None:
     more = replace(model, pods=(*model.pods, second))
     assert replicas(more, "reviews-v1") == [first, second]
     assert replicas(more, "default/reviews-v1-1") == [second]
+
+
+def test_anybody_may_come_in_by_the_gateway(model: MeshModel) -> None:
+    gateway = pod("ingress", "istio-system", kind=PodKind.GATEWAY)
+    mesh = replace(model, pods=(*model.pods, gateway), services=(service("ingress", "istio-system"),))
+    request = plain_request("http://shop.example/", {"address": "gateway"})
+    asked = [let_in(mesh, caller, request).address for caller in (outside_pod(), pod("web"))]
+    assert asked == ["ingress.istio-system.svc.cluster.local"] * 2
+
+
+def test_a_service_that_is_called_gateway_is_the_one_that_is_meant(model: MeshModel) -> None:
+    mesh = replace(model, services=(service("gateway"),))
+    request = plain_request("http://shop.example/", {"address": "gateway"})
+    assert let_in(mesh, pod("web"), request) == request

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from meshtest.errors import ManifestError
 from meshtest.mesh.manifests import load
+
+if TYPE_CHECKING:
+    from meshtest.mesh.sources import Source
 
 SECRET = "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}}}}}\n"
 
@@ -17,7 +21,7 @@ def write(folder: Path, *names: str) -> None:
         (folder / name).write_text(SECRET.format(name=name.partition(".")[0]))
 
 
-def names(*sources: str | Path, base: Path | None = None) -> list[str]:
+def names(*sources: Source, base: Path | None = None) -> list[str]:
     return [manifest.ref.name for manifest in load(sources, base=base)]
 
 
@@ -117,3 +121,20 @@ def test_an_empty_text_is_no_object_and_no_folder(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ManifestError, match=r"^<text>:1: no object in this text; expected manifests"):
         load([text])
+
+
+def test_mappings_and_lists_of_them_are_manifests() -> None:
+    first, *others = ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}} for name in "abc")
+    assert names(first, others) == ["a", "b", "c"]
+
+
+def test_a_mistake_in_a_mapping_is_told_with_its_path() -> None:
+    with pytest.raises(ManifestError, match=r"^<mapping>:1: metadata.name: missing"):
+        names({"apiVersion": "v1", "kind": "Secret", "metadata": {}})
+
+
+def test_what_is_no_source_is_told() -> None:
+    with pytest.raises(
+        ManifestError, match=r"5 is no manifest; expected a file, a folder, a glob, YAML or a"
+    ):
+        names(5)  # type: ignore[arg-type]  # that is the point
