@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.errors import ScenarioError, nearest
 from meshtest.live.external import Externals
 from meshtest.mesh.environment import application_of, environment_of, expanded
 from meshtest.mesh.volumes import disk_of
 from meshtest.runtime.base import Image
+from meshtest.scenario.external import external_hosts
 from meshtest.scenario.images import EVERY, ImageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshtest.mesh.model import Container, MeshModel, Pod
     from meshtest.mesh.probes import Probe
@@ -46,12 +48,46 @@ class Applications:
         return {"PILOT_ENABLE_METADATA_EXCHANGE": "true"} if EVERY in self.proxies else {}
 
 
-def image_specs(images: Mapping[str, ImageSpec | str] | None) -> dict[str, ImageSpec]:
-    """What Python code says of images, a name alone included."""
-    return {
-        name: ImageSpec(image=each) if isinstance(each, str) else each
-        for name, each in (images or {}).items()
-    }
+def in_code(
+    *,
+    calls: Mapping[str, Sequence[str]] | None = None,
+    commands: Mapping[str, Sequence[str]] | None = None,
+    images: Mapping[str, ImageSpec | str] | None = None,
+    proxies: Mapping[str, str] | None = None,
+    external: Mapping[str, Any] | None = None,
+) -> Applications:
+    """What Python code says; raises ScenarioError where something is not of its shape."""
+    return Applications(
+        calls=_table("calls", calls, "services or URLs", lambda each: _texts(each) or _texts([each])),
+        commands=_table("commands", commands, "a program and its arguments, as a list", _texts),
+        images=_table("images", images, "an image, or an ImageSpec", _image_spec),
+        proxies=_table("proxies", proxies, "an image", lambda each: each if isinstance(each, str) else None),
+        external=Externals(external_hosts(_table("external", external, "", lambda each: each))),
+    )
+
+
+def _table(key: str, given: Any, expected: str, read: Callable[[Any], T | None]) -> dict[str, T]:
+    """What stands under names, each as `read` makes it; None is none of it."""
+    if not isinstance(given or {}, Mapping):
+        raise ScenarioError(f"{given!r} is no table of workloads", key=key, expected="{workload: ...}")
+    found: dict[str, T] = {}
+    for name, each in (given or {}).items():
+        made = read(each) if isinstance(name, str) else None
+        if made is None:
+            raise ScenarioError(f"{each!r} is not right", key=f"{key}.{name}", expected=expected)
+        found[name] = made
+    return found
+
+
+def _texts(each: Any) -> tuple[str, ...] | None:
+    right = isinstance(each, (list, tuple)) and each and all(isinstance(word, str) for word in each)
+    return tuple(each) if right else None
+
+
+def _image_spec(each: Any) -> ImageSpec | None:
+    if isinstance(each, str):
+        return ImageSpec(image=each)
+    return each if isinstance(each, ImageSpec) else None
 
 
 def image_of(model: MeshModel, pod: Pod, chosen: ImageSpec) -> Image:

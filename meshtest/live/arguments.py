@@ -30,6 +30,22 @@ def text_of(value: Any) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
+def text_or_none(value: Any, key: str) -> str | None:
+    """A text, bytes, or nothing."""
+    if value is not None and not isinstance(value, (str, bytes)):
+        raise ScenarioError(f"{value!r} is no text", key=key, expected="a text")
+    return None if value is None else text_of(value)
+
+
+def amount(value: Any, key: str, *, whole: bool = False) -> None:
+    """Raise ScenarioError for what is neither a number more than 0 nor nothing."""
+    kinds = int if whole else (int, float)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not value > 0):
+        raise ScenarioError(
+            f"{value!r} sends nothing", key=key, expected=f"a {'whole ' if whole else ''}number more than 0"
+        )
+
+
 def words(value: Any, key: str) -> str:
     """A text, or bytes, that has to be there."""
     if not isinstance(value, (str, bytes)) or not value:
@@ -42,6 +58,8 @@ def header_pairs(headers: HeadersLike | None) -> tuple[tuple[str, str], ...]:
     if not headers:
         return ()
     items: Iterable[Any] = headers.items() if isinstance(headers, Mapping) else headers
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise ScenarioError(f"{items!r} is no headers", key="headers", expected="{name: value} or pairs")
     pairs: list[tuple[str, str]] = []
     for item in items:
         if not isinstance(item, (tuple, list)) or len(item) != 2:

@@ -12,21 +12,36 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from meshtest.errors import ScenarioError
 from meshtest.faults.base import Detouring, Exclusive, Preparing, Settling, Silencing
 from meshtest.faults.families import plan
 from meshtest.faults.judging import can_be_brought, refuse_overlap
 from meshtest.live.active import Active
 from meshtest.live.timing import Clock
 from meshtest.scenario.fault_control_plane import OUTAGE
+from meshtest.scenario.faults import FaultSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meshtest.faults.base import Ground
     from meshtest.live.timing import Event
-    from meshtest.scenario.faults import FaultSpec
     from meshtest.traffic.model import Exchange
     from meshtest.traffic.record import FaultWindow
+
+
+def are_faults(given: Sequence[object]) -> tuple[FaultSpec, ...]:
+    """The same; raises ScenarioError for what is no fault."""
+    found: list[FaultSpec] = []
+    for each in given:
+        if not isinstance(each, FaultSpec):
+            raise ScenarioError(
+                f"{each!r} is no fault",
+                key="inject",
+                expected="faults.abort(...), faults.loss(...) and the like",
+            )
+        found.append(each)
+    return tuple(found)
 
 
 class ActiveFaults:

@@ -16,14 +16,14 @@ from meshtest.errors import ScenarioError, Unsupported
 from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
-from meshtest.live.applications import Applications, image_specs, unknown_names
-from meshtest.live.arguments import member
+from meshtest.live.applications import in_code, unknown_names
+from meshtest.live.arguments import member, words
 from meshtest.live.assembly import Surroundings, network_plan, sandbox_plan
 from meshtest.live.calls import Calls
 from meshtest.live.changing import Changes
 from meshtest.live.control import ControlPlane, SharedDisk
 from meshtest.live.envoys import versions
-from meshtest.live.external import Externals
+from meshtest.live.faulting import are_faults
 from meshtest.live.mesh_settings import at_its_place
 from meshtest.live.notices import Notice
 from meshtest.live.policies import Policies
@@ -38,7 +38,6 @@ from meshtest.mesh.mesh_config import text_of
 from meshtest.runtime.abilities import Preparing, Reserving
 from meshtest.runtime.base import Action, Capability, Part
 from meshtest.scenario.changes import named
-from meshtest.scenario.external import external_hosts
 from meshtest.traffic.record import History
 
 if TYPE_CHECKING:
@@ -114,12 +113,8 @@ class Mesh(Policies, Calls):
         chosen = MeshOptions(
             runtime=runtime,
             mesh_config=mesh_config,
-            applications=Applications(
-                calls=calls or {},
-                commands=commands or {},
-                images=image_specs(images),
-                proxies=proxies or {},
-                external=Externals(external_hosts(external)),
+            applications=in_code(
+                calls=calls, commands=commands, images=images, proxies=proxies, external=external
             ),
             **options,
         )
@@ -215,7 +210,7 @@ class Mesh(Policies, Calls):
             seed=self.seed,
             pushes=self._control,
         )
-        wanted = named(changes)
+        wanted, faults = named(changes), are_faults(faults)
         self._changes.expect(wanted)
         with self._faults.hold(faults, ground, [*self._changes.by_clock(wanted)]):
             self._changes.make_first(wanted)
@@ -273,7 +268,7 @@ class Mesh(Policies, Calls):
             raise ScenarioError(f"{found.key} has no sidecar, so no admin interface")
         timeout = self.options.timeouts.push
         return self._sandbox.control_plane.call(
-            "admin", timeout=timeout, proxy=found.node_id, path=path
+            "admin", timeout=timeout, proxy=found.node_id, path=words(path, "path")
         ).payload.decode()
 
     @functools.cached_property

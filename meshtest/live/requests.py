@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from meshtest.traffic.model import ClientTls, Protocol, Request
 from meshtest.traffic.tokens import SignedBy, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from meshtest.mesh.model import MeshModel, Pod
 
@@ -61,7 +62,7 @@ def protocol_of(url: str, protocol: str | Protocol | None) -> Protocol:
                 f"unknown protocol {protocol!r}",
                 key="protocol",
                 expected=f"one of {', '.join(known)}",
-                nearest=nearest(protocol, known),
+                nearest=nearest(str(protocol), known),
             ) from None
     scheme = urlsplit(url).scheme
     if scheme not in _SCHEMES:
@@ -79,6 +80,8 @@ def find_caller(model: MeshModel, name: str) -> Pod:
 
     Where nothing has this name, `outside` is who calls from outside the mesh.
     """
+    if not isinstance(name, str):
+        raise ScenarioError(f"{name!r} is no name", expected="that of a workload, a Service or a pod")
     found = [pod for pod in model.pods if name in (pod.key, pod.workload_key)]
     if not found and "/" not in name:
         found = [pod for pod in model.pods if name in (pod.name, pod.workload)]
@@ -130,6 +133,10 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
     if tls is True:
         return ClientTls()
     given = asdict(tls) if isinstance(tls, ClientTls) else tls
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ScenarioError(
+            f"{tls!r} is no TLS", key="tls", expected="True, ClientTls, or its fields by name"
+        )
     fields = {_TLS_WORDS.get(name, name): value for name, value in given.items()}
     for name in _PEM_FIELDS & fields.keys():
         fields[name] = arguments.pem(fields[name], f"tls.{name}")
@@ -166,6 +173,9 @@ def plain_request(url: str | bytes, fields: Mapping[str, Any]) -> Request:
     given["protocol"] = protocol_of(address, given.get("protocol"))
     given["tls"] = client_tls(given.get("tls"))
     given["port"] = arguments.port_number(given.get("port"))
+    for key in ("host", "address"):
+        if key in given:
+            given[key] = arguments.text_or_none(given[key], key)
     if "method" in given:
         given["method"] = arguments.words(given["method"], "method")
     if "timeout" in given:

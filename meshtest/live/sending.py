@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshtest.errors import RuntimeFailure, ScenarioError
 from meshtest.faults.base import Choosing
+from meshtest.live.arguments import amount
 from meshtest.live.requests import protocol_of
 from meshtest.traffic.client import Traffic, TrafficDriver
 from meshtest.traffic.history import join
@@ -48,12 +49,13 @@ class Pace:
     @property
     def total(self) -> int:
         """How many altogether."""
-        if self.concurrency < 1 or (self.rate is not None and self.rate <= 0):
-            key, value = ("concurrency", self.concurrency) if self.concurrency < 1 else ("rate", self.rate)
-            raise ScenarioError(f"{value} sends nothing", key=key, expected="more than 0")
+        amount(0 if self.concurrency is None else self.concurrency, "concurrency", whole=True)
+        amount(self.rate, "rate")
+        amount(self.duration, "duration")
+        amount(self.requests, "requests", whole=True)
         if self.rate is not None and self.duration is not None:
             return max(1, round(self.rate * self.duration))
-        if self.requests is None or self.requests < 1:
+        if self.requests is None:
             raise ScenarioError(
                 "how many requests?", key="requests", expected="requests, or rate and duration"
             )

@@ -13,6 +13,7 @@ import json
 import random
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from meshtest.traffic.history import AccessLog
 from meshtest.waiting import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from meshtest.explain.walk import Walker
     from meshtest.istiod.deployments import GatewayDeployments
@@ -172,6 +173,8 @@ def by_identity(manifests: Iterable[Manifest]) -> Objects:
 
 def mesh_config_text(config: Mapping[str, Any] | str | None) -> str | None:
     """MeshConfig as YAML; a mapping as JSON, whose words are quoted: Go reads a bare `y` as true."""
+    if not isinstance(config, str | Mapping | None):
+        raise ScenarioError(f"{config!r} is none", key="mesh_config", expected="a mapping, or YAML")
     return (
         config if config is None or isinstance(config, str) else json.dumps(dict(config), ensure_ascii=False)
     )

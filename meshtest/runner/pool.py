@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import EngineError, RuntimeFailure, Unsupported
 from meshtest.istiod.deployments import GatewayDeployments
-from meshtest.live.applications import Applications, image_specs
+from meshtest.live.applications import Applications, in_code
 from meshtest.live.external import Externals
 from meshtest.live.mesh import Mesh
 from meshtest.live.mesh_settings import written_for
@@ -27,7 +27,6 @@ from meshtest.mesh.mesh_config import settings_of, text_of
 from meshtest.runner.topology import check_options, sources_of, topology_of
 from meshtest.runtime.abilities import Preparing
 from meshtest.runtime.base import Capability
-from meshtest.scenario.external import external_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -194,12 +193,8 @@ class MeshPool:
         """The running mesh that a Python test names, without what earlier tests applied."""
         check_options(options)
         sources = sources_of(manifests, folder, self.options.root)
-        applications = Applications(
-            calls=calls or {},
-            commands=commands or {},
-            images=image_specs(images),
-            proxies=proxies or {},
-            external=Externals(external_hosts(external)),
+        applications = in_code(
+            calls=calls, commands=commands, images=images, proxies=proxies, external=external
         )
         mesh = self._mesh(sources, applications, runtime, options)
         try:

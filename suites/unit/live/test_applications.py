@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from meshtest.errors import ScenarioError
-from meshtest.live.applications import Applications, check_names, image_of, probes_of
+from meshtest.live.applications import Applications, check_names, image_of, in_code, probes_of
 from meshtest.mesh.model import Container
 from meshtest.mesh.probes import TCP, Probe
 from meshtest.mesh.variables import Variable
@@ -27,6 +27,44 @@ BOX = Container(
     resources={"limits.cpu": 0.5, "limits.memory": 2.0**26, "requests.cpu": 0.1},
     readiness=PROBE,
 )
+
+
+def test_what_code_says_is_taken_in_its_usual_forms() -> None:
+    found = in_code(
+        calls={"a": "http://b/", "c": ["d", "e"]},
+        commands={"a": ["server", "--port=80"]},
+        images={"a": "shop:1", "b": ImageSpec(image="shop:2")},
+        proxies={"*": "proxyv2"},
+        external={"x.example": ["80/HTTP"]},
+    )
+    assert found.calls == {"a": ("http://b/",), "c": ("d", "e")}
+    assert found.commands == {"a": ("server", "--port=80")}
+    assert [each.image for each in found.images.values()] == ["shop:1", "shop:2"]
+    assert found.proxies == {"*": "proxyv2"}
+    assert (in_code().calls, in_code().images, in_code().commands) == ({}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "message"),
+    [
+        (
+            "commands",
+            {"a": "server --port=80"},
+            r"commands.a: 'server --port=80' .*a program and its arguments",
+        ),
+        ("commands", {"a": []}, "commands.a: .* as a list"),
+        ("commands", ["server"], r"commands: \['server'\] is no table"),
+        ("calls", 3, "calls: 3 is no table"),
+        ("calls", {"a": [1]}, "calls.a: .*services or URLs"),
+        ("images", {"a": 1}, "images.a: 1 .*an image, or an ImageSpec"),
+        ("proxies", {"*": None}, "proxies.*: None .*an image"),
+        ("external", "x.example", "external: 'x.example' is no table"),
+        ("images", {1: "shop"}, "images.1: "),
+    ],
+)
+def test_what_has_not_its_shape_is_an_error_at_its_key(key: str, given: Any, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        in_code(**{key: given})
 
 
 @pytest.fixture

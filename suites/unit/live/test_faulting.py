@@ -7,7 +7,7 @@ import pytest
 from meshtest import faults
 from meshtest.errors import ScenarioError
 from meshtest.faults.base import Ground
-from meshtest.live.faulting import ActiveFaults
+from meshtest.live.faulting import ActiveFaults, are_faults
 from meshtest.traffic.model import Exchange, Hop, Outcome, Request
 from meshtest.waiting import Timeouts
 
@@ -41,6 +41,12 @@ def exchange(*met: str) -> Exchange:
         id="e", caller="default/reviews-v1-0", request=Request(url="http://ratings:9080/"), outcome=Outcome.RESPONSE,
         started=0.0, latency=0.0, hops=(hop(*met),),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [None, "abort", {"abort": {}}, [faults.abort(to="ratings-v1")]])
+def test_what_is_no_fault_is_an_error(given: Any) -> None:
+    with pytest.raises(ScenarioError, match=r"^inject: .* is no fault; expected faults.abort\(\.\.\.\)"):
+        are_faults([faults.abort(to="ratings-v1"), given])
 
 
 def test_faults_are_in_force_inside_the_block_only(ground: Ground) -> None:

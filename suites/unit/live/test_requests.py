@@ -45,6 +45,29 @@ def test_a_caller_is_found_by_workload_or_pod(model: MeshModel, name: str, key: 
     assert find_caller(model, name).key == key
 
 
+@pytest.mark.parametrize("name", [None, 3, b"reviews-v2", ["reviews-v2"]])
+def test_what_is_no_name_is_an_error(model: MeshModel, name: Any) -> None:
+    with pytest.raises(ScenarioError, match="is no name; expected that of a workload, a Service or a pod"):
+        find_caller(model, name)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("host", 3, "host: 3 is no text"),
+        ("address", ["10.0.0.1"], "address: .* is no text"),
+        ("headers", 3, "headers: 3 is no headers; expected {name: value}"),
+        ("headers", "x: y", "headers: 'x: y' is no headers"),
+        ("tls", 3, "tls: 3 is no TLS; expected True, ClientTls"),
+        ("tls", {1: "a"}, "tls: .* is no TLS"),
+        ("protocol", 3, "protocol: unknown protocol 3; expected one of"),
+    ],
+)
+def test_arguments_of_another_type_are_errors(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        plain_request(URL, {key: value})
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -136,7 +159,7 @@ def test_other_words_for_protocols(url: str, word: str, protocol: Protocol) -> N
         ({"tls": {"server": "a"}}, "tls: unknown key 'server'; expected some of server_name, *"),
         ({"url": None}, "url: None is no text; expected a text or bytes"),
         ({"method": None}, "method: None is no text; *"),
-        ({"headers": "a: 1"}, "headers: 'a' is no header; expected {name: value} or pairs"),
+        ({"headers": "a: 1"}, "headers: 'a: 1' is no headers; expected {name: value} or pairs"),
         ({"headers": {"a": None}}, "headers.a: None is no value; expected a text, or none such header"),
         ({"body": ["a"]}, "body: a list is no body; *"),
         ({"timeout": -1}, "timeout: -1 is no time limit; expected seconds, or such as 500ms"),

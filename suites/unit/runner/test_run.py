@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from meshtest.envoy.pki import Authorities
 from meshtest.runner.run import request_of
 from meshtest.scenario import load
 from meshtest.traffic.model import ClientTls, Protocol, Request
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ISSUED = Authorities().issue("spiffe://x")
+
+
 class Issuer:
     """The part of a mesh that a request may need."""
 
     def issue(self, identity: str) -> dict[str, str]:
-        return {"certificate": f"certificate of {identity}", "key": "key"}
+        assert identity == "spiffe://x"
+        return {"certificate": ISSUED.certificate, "key": ISSUED.key}
 
 
 @pytest.fixture
@@ -55,7 +60,7 @@ def test_a_plain_request(written: Any) -> None:
         ("{serverName: c}", ClientTls(server_name="c")),
         ("{alpn: [h2]}", ClientTls(alpn=("h2",))),
         ("{alpn: []}", ClientTls(alpn=())),
-        ("{identity: 'spiffe://x'}", ClientTls(certificate="certificate of spiffe://x", key="key")),
+        ("{identity: 'spiffe://x'}", ClientTls(certificate=ISSUED.certificate, key=ISSUED.key)),
     ],
     ids=["name", "alpn", "no-alpn", "identity"],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meshtest.errors import RuntimeFailure, Unsupported
-from meshtest.live.applications import Applications, image_specs
+from meshtest.live.applications import in_code
 from meshtest.live.mesh import Mesh
 from meshtest.live.roles import EVERYWHERE
 from meshtest.live.state import MeshOptions
@@ -103,7 +103,7 @@ def test_a_session_without_a_mesh_ends_what_was_begun(own: NetnsRuntime, begin: 
 
 def test_a_mesh_that_cannot_start_ends_what_was_begun(own: NetnsRuntime, begin: Begin) -> None:
     begun = begin(*EVERYWHERE)
-    options = MeshOptions(applications=Applications(images=image_specs({"*": "manifest"})))
+    options = MeshOptions(applications=in_code(images={"*": "manifest"}))
     with pytest.raises(Unsupported, match="runs no images"):
         Mesh([], options, None, own)
     assert begun.alive() == []
