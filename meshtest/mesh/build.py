@@ -8,7 +8,6 @@ Pure: the same manifests, and the same model before, give the same model.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,25 +19,24 @@ from meshtest.mesh.external import external_zone
 from meshtest.mesh.fields import fields_of
 from meshtest.mesh.gateway_api import check_classes
 from meshtest.mesh.gateways import usual_gateways
-from meshtest.mesh.injection import interception
 from meshtest.mesh.kinds import RBAC, group_of, sort
 from meshtest.mesh.machines import external_places
 from meshtest.mesh.manifests import unique
 from meshtest.mesh.mesh_config import MeshSettings
 from meshtest.mesh.model import MeshModel
 from meshtest.mesh.places import locate
+from meshtest.mesh.pod_annotations import at_annotation, check_annotations, check_unacted
 from meshtest.mesh.pods import Surroundings, is_workload, pods_of
 from meshtest.mesh.proxies import engine_proxies
 from meshtest.mesh.proxy_config import proxy_config
 from meshtest.mesh.revise import revision
 from meshtest.mesh.service_addresses import services_of
 from meshtest.mesh.slices import check_slice
-from meshtest.mesh.standins import plays
 from meshtest.mesh.topology import nodes_of
 from meshtest.mesh.unsupported import Abilities, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from meshtest.mesh.external import ExternalHost
     from meshtest.mesh.kinds import Sorted
@@ -133,6 +131,8 @@ def _pods(
 ) -> tuple[list[Pod], Sequence[Manifest]]:
     """The pods of the manifests and of the usual gateways; and the manifests of the latter."""
     drafts = _drafts(acted_on, around)
+    for pod, manifest in () if options.allow_unsupported else drafts.values():
+        check_unacted(pod, manifest)
     added: Sequence[Manifest] = ()
     if options.usual_gateways:
         added = usual_gateways(acted_on, [pod for pod, _ in drafts.values()], options.settings.root_namespace)
@@ -187,7 +187,7 @@ def _drafts(manifests: Sequence[Manifest], around: Surroundings) -> dict[str, tu
                 other = made[pod.key][1]
                 problem = f"its pod {pod.key} is also made by {other.ref} at {other.location}"
                 raise ManifestError(problem, location=manifest.location, key="metadata.name")
-            _check_annotations(pod, manifest)
+            check_annotations(pod, manifest)
             made[pod.key] = pod, manifest
     return made
 
@@ -198,7 +198,7 @@ def _proxy_configs(
     """What the Envoy of each pod is started with."""
     found = {}
     for key, (pod, manifest) in made.items():
-        with _at_annotation(manifest):
+        with at_annotation(manifest):
             if pod.has_envoy:
                 found[key] = proxy_config(pod, settings.proxy, resources, settings.root_namespace)
     return found
@@ -222,22 +222,6 @@ def _stays(pod: Pod, drafts: Mapping[str, tuple[Pod, Manifest]]) -> bool:
 def _proxy_image(pod: Pod, proxies: Mapping[str, str]) -> str:
     keys = (pod.workload_key, pod.workload, "*") if pod.has_envoy else ()
     return next((proxies[key] for key in keys if key in proxies), "")
-
-
-def _check_annotations(pod: Pod, manifest: Manifest) -> None:
-    with _at_annotation(manifest):
-        interception(pod)
-        plays(pod)
-
-
-@contextmanager
-def _at_annotation(manifest: Manifest) -> Iterator[None]:
-    """Say where the annotation of a pod stands that is wrong."""
-    try:
-        yield
-    except ManifestError as error:
-        path = error.key if manifest.ref.kind == "Pod" else f"spec.template.{error.key}"
-        raise ManifestError(error.problem, location=fields_of(manifest).at(path), key=path) from None
 
 
 def _slices(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ManifestError
 from meshtest.mesh import names
-from meshtest.mesh.kinds import find, group_of, is_cluster_scoped, sort
+from meshtest.mesh.kinds import Treatment, find, group_of, is_cluster_scoped, sort
 from meshtest.mesh.model import Manifest, ObjectRef
 from meshtest.mesh.sources import read
 from meshtest.mesh.yaml_lines import child_path, lines_below
@@ -143,6 +143,10 @@ def _manifest(part: Document) -> Manifest:
     if is_own(part):
         raise _error(part, "kind", f"{kind} of {api_version} is no manifest; run its file with pytest")
     metadata = body.get("metadata")
+    if metadata is None and _is_refused(api_version, kind):
+        metadata = {
+            "name": kind.lower()
+        }  # such as an IstioOperator for istioctl; that it is refused is said later
     if not isinstance(metadata, dict):
         problem = "missing" if metadata is None else "not a mapping"
         raise _error(part, "metadata", problem, "metadata with a name")
@@ -158,6 +162,11 @@ def _manifest(part: Document) -> Manifest:
         location=part.location,
         lines=part.lines,
     )
+
+
+def _is_refused(api_version: str, kind: str) -> bool:
+    known = find(api_version, kind)
+    return known is not None and known.treatment is Treatment.REFUSED
 
 
 def _word(part: Document, key: str, example: str) -> str:

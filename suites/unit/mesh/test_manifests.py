@@ -5,7 +5,7 @@ import json
 import pytest
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.manifests import load_in_turn, load_text, merge, split
+from meshtest.mesh.manifests import load, load_in_turn, load_text, merge, split
 from meshtest.mesh.yaml_source import documents
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  ports: [{{port: 80}}]\n"
@@ -127,3 +127,11 @@ def test_scenarios_are_split_from_the_manifests_beside_them() -> None:
     own, manifests = split(documents(text, "a.mesh.yaml"))
     assert [part.value["kind"] for part in own] == ["Scenario"]
     assert [str(one.location) for one in manifests] == ["a.mesh.yaml:4"]
+
+
+def test_an_operator_needs_no_name_to_be_told_where_its_mesh_config_goes() -> None:
+    text = "{apiVersion: install.istio.io/v1alpha1, kind: IstioOperator, spec: {meshConfig: {}}}"
+    with pytest.raises(
+        ManifestError, match=r"unsupported kind .IstioOperator.*give its meshConfig to meshtest"
+    ):
+        load([text])

@@ -245,7 +245,7 @@ def test_groups_of_a_pod(build: Build, workload: Workload) -> None:
                 "metadata": "labels: {app: web}, annotations: "
                 "{traffic.sidecar.istio.io/excludeInboundPorts: http}"
             },
-            "annotations[traffic.sidecar.istio.io/excludeInboundPorts]: 'http' is no port",
+            "mesh.yaml:7: spec.template.metadata.annotations[traffic.sidecar.istio.io/excludeInboundPorts]: 'http' is",
         ),
     ],
 )
