@@ -42,7 +42,10 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
         f"spec.rules[]{place}.filters[].externalAuth": "istiod has no such filter, and says so in the route's status"
         for place in ("", ".backendRefs[]")
     },
-    (NETWORKING, "WorkloadGroup"): {"spec.probe": f"{_AGENT}; machines are healthy"},
+    (NETWORKING, "WorkloadGroup"): {
+        "spec.probe": f"{_AGENT}; machines are healthy",
+        "spec.template.address": "the own address of each machine takes its place, as istiod registers it",
+    },
     (NETWORKING, "EnvoyFilter"): {
         "spec.configPatches[].patch.filterClass": "istiod makes nothing of it",
         "spec.configPatches[].match.waypoint": "it is for ambient mode, which is refused",
