@@ -124,6 +124,20 @@ PARTS = (
             ),
         )
     ),
+    *(
+        Part(group=NETWORKING, kinds=("Sidecar",), path=f"spec.{each}[].port.targetPort", reason=_NOTHING)
+        for each in ("egress", "ingress")
+    ),
+    *(
+        Part(
+            group=NETWORKING,
+            kinds=("Sidecar",),
+            path=f"spec.{pool}.http.h2UpgradePolicy",
+            reason=f"{_NOTHING} on this side; `useClientProtocol` has applications spoken to as callers speak",
+            as_usual="DEFAULT",
+        )
+        for pool in ("inboundConnectionPool", "ingress[].connectionPool")
+    ),
     Part(
         group=NETWORKING,
         kinds=("Sidecar",),

@@ -119,6 +119,18 @@ def test_all_are_told_at_once_and_let_through_where_that_is_allowed(build: Calla
         ),
         (
             "networking.istio.io/v1",
+            "Sidecar",
+            "{egress: [{port: {targetPort: 80}}]}",
+            r"spec.egress\[0\].port.targetPort: unsupported",
+        ),
+        (
+            "networking.istio.io/v1",
+            "Sidecar",
+            "{inboundConnectionPool: {http: {h2UpgradePolicy: UPGRADE}}}",
+            "spec.inboundConnectionPool.http.h2UpgradePolicy: unsupported",
+        ),
+        (
+            "networking.istio.io/v1",
             "Gateway",
             '{servers: [{defaultEndpoint: "127.0.0.1:80"}]}',
             r"spec.servers\[0\].defaultEndpoint: unsupported",
