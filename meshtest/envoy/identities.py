@@ -47,8 +47,7 @@ class Identities:
             return
         self._plugged = told
         self._authorities.plug_in(told)
-        root = self._authorities.mesh.root
-        self._secrets.put(sds.EVERYBODY, sds.ROOT, sds.root_secret(sds.ROOT, root))
+        self._secrets.put(sds.EVERYBODY, sds.ROOT, self._root())
         for node in self._spiffe:
             self._trust(node)
             self.certify(node)
@@ -76,8 +75,12 @@ class Identities:
         if not further:
             self._secrets.drop(node, sds.ROOT)
             return
+        self._secrets.put(node, sds.ROOT, self._root(further))
+
+    def _root(self, further: str = "") -> bytes:
+        """Whom to trust, and whom no more."""
         roots = f"{self._authorities.mesh.root.strip()}\n{further}"
-        self._secrets.put(node, sds.ROOT, sds.root_secret(sds.ROOT, roots))
+        return sds.root_secret(sds.ROOT, roots, (self._plugged or {}).get("revoked", ""))
 
     def forget(self, node: str) -> None:
         """A proxy is gone."""

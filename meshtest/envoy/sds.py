@@ -222,9 +222,11 @@ def identity_secret(name: str, certificate: str, key: str) -> bytes:
     return bytes(secret_pb2.Secret(name=name, tls_certificate=tls).SerializeToString(deterministic=True))
 
 
-def root_secret(name: str, root: str) -> bytes:
-    """What certificates are verified by."""
+def root_secret(name: str, root: str, revoked: str = "") -> bytes:
+    """What certificates are verified by, and which are not good any more."""
     context = common_pb2.CertificateValidationContext(trusted_ca=base_pb2.DataSource(inline_string=root))
+    if revoked:
+        context.crl.inline_string = revoked
     return bytes(
         secret_pb2.Secret(name=name, validation_context=context).SerializeToString(deterministic=True)
     )

@@ -26,6 +26,9 @@ HANDS_OUT = "ISTIO_MULTIROOT_MESH"
 """The switch of istiod without which `caCertificates` reach nobody."""
 _OWN = ("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
 _OF_TLS = ("tls.crt", "tls.key", "ca.crt")
+_REVOKED = "ca-crl.pem"
+_REVOKES = "PILOT_ENABLE_CA_CRL"
+"""The switch of istiod, on unless it says no, by which it heeds that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +41,19 @@ class PluggedAuthority:
     """What is shown below a workload's certificate, before the root."""
     root: str
     """One certificate or more: whom the workloads trust."""
+    revoked: str = ""
+    """Revocation lists of it and of those above it; empty: nothing is revoked."""
 
 
-def plugged_authority(manifests: Iterable[Manifest]) -> PluggedAuthority | None:
+def plugged_authority(
+    manifests: Iterable[Manifest], switches: Mapping[str, str] | None = None
+) -> PluggedAuthority | None:
     """The authority of the Secret `cacerts`; raises ManifestError for one with which istiod would not start."""
     for manifest in manifests:
         ref = manifest.ref
         if (ref.api_version, ref.kind, ref.namespace, ref.name) == ("v1", "Secret", ROOT_NAMESPACE, SECRET):
-            return _read(manifest)
+            revokes = (switches or {}).get(_REVOKES, "").lower() not in ("0", "f", "false")
+            return _read(manifest, revokes=revokes)
     return None
 
 
@@ -62,7 +70,7 @@ def further_roots(pems: Sequence[str], switches: Mapping[str, str]) -> str:
     return "".join(f"{pem.strip()}\n" for pem in dict.fromkeys(pems))
 
 
-def _read(manifest: Manifest) -> PluggedAuthority:
+def _read(manifest: Manifest, *, revokes: bool) -> PluggedAuthority:
     texts = texts_of(secret_object(manifest))
     of_tls = _OF_TLS[0] in texts
     wanted = _OF_TLS if of_tls else _OWN
@@ -74,10 +82,11 @@ def _read(manifest: Manifest) -> PluggedAuthority:
     certificate, key = texts[wanted[0]], texts[wanted[1]]
     root = texts[wanted[-1]]
     chain = f"{certificate.rstrip()}\n{root}" if of_tls else texts["cert-chain.pem"]
-    found = PluggedAuthority(certificate=certificate, key=key, chain=chain, root=root)
+    revoked = texts.get(_REVOKED, "") if revokes and not of_tls else ""
+    found = PluggedAuthority(certificate=certificate, key=key, chain=chain, root=root, revoked=revoked)
     if wrong := _problem(found):
         place, problem = wrong
-        raise _error(manifest, wanted[place], f"{problem}, so istiod would not start")
+        raise _error(manifest, (*wanted, _REVOKED)[place], f"{problem}, so istiod would not start")
     return found
 
 
@@ -89,12 +98,14 @@ def _error(manifest: Manifest, key: str, problem: str, *, expected: str = "") ->
 
 
 def _problem(found: PluggedAuthority) -> tuple[int, str] | None:
-    """What is wrong with which of them: 0 the certificate, 1 the key, -1 the root."""
+    """What is wrong with which of them: 0 the certificate, 1 the key, -2 the root, -1 the revocation lists."""
     from meshtest.mesh import certificates  # noqa: PLC0415 - dear, and only for those who bring an authority
 
     if problem := certificates.problem_of_root(found.certificate):
         return 0, problem
     if problem := certificates.problem_of_key(found.certificate, found.key):
         return 1, problem
-    problem = certificates.problem_of_path(found.certificate, found.chain, found.root)
+    if problem := certificates.problem_of_path(found.certificate, found.chain, found.root):
+        return -2, problem
+    problem = certificates.problem_of_revocations(found.revoked, found.chain) if found.revoked else ""
     return (-1, problem) if problem else None

@@ -120,7 +120,7 @@ def build_model(
         trust_domain=options.settings.trust_domain,
         root_namespace=options.settings.root_namespace,
         created=created,
-        authority=plugged_authority(acted_on),
+        authority=plugged_authority(acted_on, options.switches),
         further_roots=further_roots(options.settings.further_roots, options.switches),
         basis=basis,
     )

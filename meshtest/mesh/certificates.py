@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -12,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_LIST = re.compile(r"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
 
 def problem_of_root(pem: str) -> str:
@@ -44,6 +47,29 @@ def problem_of_path(certificate: str, chain: str, root: str) -> str:
         return "no certificates in PEM, here or in the chain"
     first = x509.load_pem_x509_certificate(certificate.encode())
     return "" if _leads(first, between, roots) else "the certificate does not lead to it"
+
+
+def problem_of_revocations(lists: str, chain: str) -> str:
+    """Why no certificate is verified with these: each authority of the chain needs a list that it has signed."""
+    found = []
+    for block in _LIST.findall(lists):
+        try:
+            found.append(x509.load_pem_x509_crl(block.encode()))
+        except ValueError:
+            return "no revocation lists in PEM"
+    if not found:
+        return "no revocation lists in PEM"
+    for one in x509.load_pem_x509_certificates(chain.encode()):
+        if not any(_listed(each, one) for each in found):
+            return f"no list is signed by {one.subject.rfc4514_string()} of the chain"
+    return ""
+
+
+def _listed(revocations: x509.CertificateRevocationList, by: x509.Certificate) -> bool:
+    key = by.public_key()
+    return isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) and revocations.is_signature_valid(
+        key
+    )
 
 
 def _leads(

@@ -148,6 +148,17 @@ def authority(by: Authority | None = None, *, name: str = "Root CA", days: int =
     return Authority(key, (certificate, *(by.path if by else ())))
 
 
+def revoked(by: Authority, *certificates: x509.Certificate) -> str:
+    """The list of an authority on which these stand."""
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(by.path[0].subject)
+    builder = builder.last_update(now - dt.timedelta(days=1)).next_update(now + dt.timedelta(days=1))
+    for one in certificates:
+        entry = x509.RevokedCertificateBuilder().serial_number(one.serial_number)
+        builder = builder.add_revoked_certificate(entry.revocation_date(now - dt.timedelta(hours=1)).build())
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
 def trusted_by(mesh: Mesh, pod: str) -> set[str]:
     """The serial numbers of the roots that a sidecar verifies others by."""
     held = json.loads(mesh.admin(pod, "/certs"))["certificates"]
@@ -218,6 +229,24 @@ def test_another_authority_signs_when_the_secret_changes(
     mesh.delete(other.secret())
     assert mesh.request("caller", "http://web/").status == 200
     assert (by_itself(mesh, plugged), by_itself(mesh, other)) == ("handshake-failure", "handshake-failure")
+
+
+def test_what_the_authority_above_has_revoked_is_trusted_no_more(mesh: Mesh) -> None:
+    above = authority()
+    below = authority(above, name="Intermediate CA")
+    chain = {"cert-chain.pem": "".join(map(pem, below.path))}
+    lists = revoked(below) + revoked(above)
+    mesh.apply(below.secret(**chain, **{"ca-crl.pem": lists}))
+    assert by_itself(mesh, below) == "200"
+    lists = revoked(below) + revoked(above, below.path[0])
+    mesh.apply(below.secret(**chain, **{"ca-crl.pem": lists}))
+    assert (by_itself(mesh, below), by_itself(mesh, above)) == ("handshake-failure", "200")
+    one = mesh.request("caller", "http://lone/")  # which it has no connection to
+    assert one.status == 503
+    assert "certificate_revoked" in one.hops[0].raw["upstream_failure"].lower()
+    with pytest.raises(ManifestError, match="no list is signed by CN=Root CA") as caught:
+        mesh.apply(below.secret(**chain, **{"ca-crl.pem": revoked(below)}))
+    assert caught.value.key == "data[ca-crl.pem]"
 
 
 def test_the_authority_outlives_the_control_plane(mesh: Mesh, plugged: Authority) -> None:

@@ -28,4 +28,4 @@ def test_every_envoy_is_named_and_only_those_that_ask_get_further_roots(model: M
 def test_the_plugged_authority_is_told(model: MeshModel) -> None:
     given = PluggedAuthority(certificate="c", key="k", chain="b", root="r")
     told = introduction(replace(model, authority=given))["authority"]
-    assert told == {"certificate": "c", "key": "k", "chain": "b", "root": "r"}
+    assert told == {"certificate": "c", "key": "k", "chain": "b", "root": "r", "revoked": ""}

@@ -87,6 +87,7 @@ def test_a_secret_elsewhere_is_none(build: Build) -> None:
         (own(*pair(ca=None)), "ca-cert.pem", "none of an authority"),
         (own(*pair(ed25519.Ed25519PrivateKey.generate())), "ca-key.pem", "neither RSA nor ECDSA"),
         ({**own(*pair()), "root__cert_pem": pair()[0]}, "root-cert.pem", "does not lead to it"),
+        ({**own(*pair()), "ca__crl_pem": "x"}, "ca-crl.pem", "no revocation lists in PEM"),
         ({"tls_crt": pair()[0], "tls_key": pair()[1], "ca_crt": pair()[0]}, "tls.key", "it is not the key"),
     ],
 )
@@ -109,3 +110,10 @@ def test_further_roots_are_handed_out_by_a_switch(build: Build) -> None:
         further_roots([first, pair(ca=False)[0]], on)
     assert caught.value.key == "meshConfig.caCertificates[1].pem"
     assert build("", switches=on).further_roots == ""
+
+
+def test_revocations_are_heeded_unless_a_switch_says_no(build: Build) -> None:
+    text = secret(**own(*pair()), ca__crl_pem="x")
+    found = build(text, switches={"PILOT_ENABLE_CA_CRL": "false"}).authority
+    assert found is not None
+    assert found.revoked == ""
