@@ -56,6 +56,20 @@ def test_a_virtual_service_holds_where_it_is_exported_to(
     assert (mesh.request(NEAR, CATALOG).status, mesh.request(FAR, CATALOG).status) == (near, far)
 
 
+def test_what_nobody_knows_leaves_by_the_egress_proxy_of_a_sidecar(mesh: Mesh) -> None:
+    """Whatever was asked before: istiod keeps its routes, and knows not by itself that these are others."""
+    before = mesh.request(NEAR, CATALOG, host="elsewhere.example")
+    proxy = {"host": "catalog-v2.shop.svc.cluster.local", "port": {"number": 80}}
+    mesh.apply(policy("Sidecar", {"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "egressProxy": proxy}}))
+    after = mesh.request(NEAR, CATALOG, host="elsewhere.example")
+    assert [one.hops[0].cluster for one in (before, after)] == [
+        "PassthroughCluster",
+        "outbound|80||catalog-v2.shop.svc.cluster.local",
+    ]
+    assert after.backend is not None
+    assert (after.backend.workload, after.backend.request.host) == ("catalog-v2", "elsewhere.example")
+
+
 @pytest.mark.parametrize(
     ("export", "near", "far"), [("*", False, False), (".", False, True), ("front", True, False)]
 )

@@ -213,7 +213,8 @@ func (w *world) push() (*model.PushRequest, sets.String) {
 		context.JwtKeyResolver = w.server.JwtKeyResolver
 		context.InitContext(w.env, old, request)
 		w.standInForFetches(context)
-		if request.Forced {
+		// istiod's cache of routes does not know that `egressProxy` of a Sidecar makes other ones.
+		if request.Forced || model.HasConfigsOfKind(request.ConfigsUpdated, kind.Sidecar) {
 			w.env.Cache.ClearAll()
 		} else {
 			w.env.Cache.Clear(request.ConfigsUpdated)

@@ -101,6 +101,12 @@ def scoped(host: str) -> dict[str, Any]:
     return make("networking.istio.io/v1", "Sidecar", "default", {"egress": [{"hosts": hosts}]})
 
 
+def leaving_by(port: int) -> dict[str, Any]:
+    proxy = {"host": "back.default.svc.cluster.local", "port": {"number": port}}
+    policy = {"mode": "ALLOW_ANY", "egressProxy": proxy}
+    return make("networking.istio.io/v1", "Sidecar", "default", {"outboundTrafficPolicy": policy})
+
+
 KINDS = {
     "VirtualService": (routed("3s"), routed("4s")),
     "DestinationRule": (subsets(1), subsets(2)),
@@ -110,6 +116,7 @@ KINDS = {
     "PeerAuthentication": (mtls("STRICT"), mtls("DISABLE")),
     "EnvoyFilter": (patched("3s"), patched("4s")),
     "Sidecar": (scoped("front"), scoped("back")),
+    "egressProxy": (leaving_by(80), leaving_by(81)),
 }
 
 
