@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshtest.mesh.kinds import GATEWAY_API, NETWORKING, RBAC
+from meshtest.mesh.kinds import EXTENSIONS, GATEWAY_API, NETWORKING, RBAC, SECURITY, TELEMETRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,18 @@ _STATISTICS = "nothing reads the proxies' statistics under their names"
 _POLICIES = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 _NO_ONE_ELSE = "manifests are the only source of configuration"
 
+_TARGETS = {
+    f"spec.{word}.namespace": "the API server refuses any value: the namespace is the policy's own"
+    for word in ("targetRef", "targetRefs[]")
+}
+
 WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
+    (SECURITY, "AuthorizationPolicy"): _TARGETS,
+    (SECURITY, "RequestAuthentication"): _TARGETS,
+    (TELEMETRY, "Telemetry"): _TARGETS,
+    (EXTENSIONS, "TrafficExtension"): {
+        "spec.targetRefs[].namespace": _TARGETS["spec.targetRefs[].namespace"]
+    },
     (NETWORKING, "DestinationRule"): {
         f"{policy}.outlierDetection.consecutiveErrors": _OLD
         for rule in _POLICIES
@@ -49,6 +60,7 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
     (NETWORKING, "EnvoyFilter"): {
         "spec.configPatches[].patch.filterClass": "istiod makes nothing of it",
         "spec.configPatches[].match.waypoint": "it is for ambient mode, which is refused",
+        "spec.targetRefs[].namespace": _TARGETS["spec.targetRefs[].namespace"],
     },
     (NETWORKING, "ProxyConfig"): {"spec.concurrency": _ONE_WORKER, "spec.image": _ITS_ENVOY},
     ("", "MeshConfig"): {

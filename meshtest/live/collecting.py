@@ -1,6 +1,6 @@
 """What sidecars told others about requests: spans that collectors received, and lines on their standard output. Pure.
 
-Both name a request by its request id, which is the exchange's (`traffic.request_ids`).
+Both name a request by its request id: the exchange's (`traffic.request_ids`), or the one that a gateway gives it.
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.mesh.proxy_config import proxy_name
 from meshtest.traffic.model import LogLine, Span
 from meshtest.traffic.request_ids import exchange_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meshtest.mesh.model import Pod
     from meshtest.traffic.model import Exchange
 
+_T = TypeVar("_T")
 REQUEST_ID = "guid:x-request-id"
 _NODE = re.compile(r"~(?P<ip>[^~]+)~(?P<name>[^~]+)\.(?P<namespace>[^.~]+)~")
 _IDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -73,8 +74,15 @@ def with_telemetry(
     return [
         replace(
             each,
-            spans=None if spans is None else tuple(spans.get(each.id, ())),
-            access_log=tuple(lines.get(each.id, ())),
+            spans=None if spans is None else tuple(_named(each, spans)),
+            access_log=tuple(_named(each, lines)),
         )
         for each in exchanges
     ]
+
+
+def _named(exchange: Exchange, told: Mapping[str, Sequence[_T]]) -> Iterator[_T]:
+    """What is told by the exchange's own id, and by those that proxies gave it: gateways do so for callers outside."""
+    given = (str(hop.raw.get("request_id") or "") for hop in exchange.hops)
+    for name in dict.fromkeys((exchange.id, *map(exchange_of, given))):
+        yield from told.get(name, ())

@@ -145,6 +145,12 @@ PARTS = (
         reason=f"istiod acts on it only with {_SIDECAR_TLS}=true (`engine_env` of a mesh)",
         switch=_SIDECAR_TLS,
     ),
+    Part(
+        group=NETWORKING,
+        kinds=("EnvoyFilter",),
+        path="spec.configPatches[].match.listener.portName",
+        reason=f"{_NOTHING}, so the match takes listeners of any port; give `portNumber`",
+    ),
     Part(group=EXTENSIONS, kinds=("TrafficExtension",), path="spec.wasm", reason=NO_AGENT),
     *(
         Part(

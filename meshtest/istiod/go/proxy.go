@@ -132,8 +132,26 @@ func (p *proxy) configure(request *model.PushRequest) (bool, error) {
 		return false, fmt.Errorf("proxyMetadata: %w", err)
 	}
 	fresh.ProxyConfig = (*model.NodeMetaProxyConfig)(effective)
+	if err := keepRaw(fresh, environment); err != nil {
+		return false, err
+	}
 	p.node.Metadata, p.configured = fresh, effective
 	return true, nil
+}
+
+// keepRaw keeps the metadata as a client sends it, with what istiod has no field for: EnvoyFilters match by it.
+func keepRaw(metadata *model.NodeMetadata, environment map[string]string) error {
+	text, err := json.Marshal(metadata)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &metadata.Raw); err != nil {
+		return err
+	}
+	for name, value := range environment {
+		metadata.Raw[name] = value
+	}
+	return nil
 }
 
 // selectedBy says whether one of these AuthorizationPolicies is for this proxy, as they are in a picture of the mesh.

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from meshtest.live.collecting import lines_of, spans_of, with_telemetry
+from meshtest.traffic.accesslog import hop_of
 from meshtest.traffic.model import Exchange, LogLine, Outcome, Request
 from meshtest.traffic.request_ids import request_id
 
@@ -53,3 +55,11 @@ def test_what_nobody_collects_is_not_nothing() -> None:
     assert ([line.text for line in first.access_log or ()], second.access_log) == (["x"], ())
     (third,) = with_telemetry([exchange("other")], {}, {})
     assert third.spans == ()
+
+
+def test_what_a_gateway_calls_a_request_by_is_about_it_too() -> None:
+    given = "7f37f7c2-f958-4ae0-a440-959424b84a80"
+    crossed = replace(exchange("mt-123456-1"), hops=(hop_of({"pod": "default/edge-0", "request_id": given}),))
+    lines = lines_of({"default/edge-0": f"GET / {given}\nGET / {request_id('mt-123456-2')}\n"})
+    (one,) = with_telemetry([crossed], None, lines)
+    assert one.access_log == (LogLine(pod="default/edge-0", text=f"GET / {given}"),)

@@ -118,6 +118,12 @@ def test_all_are_told_at_once_and_let_through_where_that_is_allowed(build: Calla
             r"spec.tcp\[0\].match\[0\].sourceSubnet: unsupported",
         ),
         (
+            "networking.istio.io/v1alpha3",
+            "EnvoyFilter",
+            "{configPatches: [{match: {listener: {portName: http}}}]}",
+            r"spec.configPatches\[0\].match.listener.portName: unsupported",
+        ),
+        (
             "networking.istio.io/v1",
             "Sidecar",
             "{egress: [{port: {targetPort: 80}}]}",
