@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import random
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -188,9 +187,8 @@ class Mesh(Policies, Calls):
         from meshtest.envoy.binary import find_envoy  # noqa: PLC0415 - only where a mesh is started
 
         runtime = self._runtime
-        authority = f"{random.SystemRandom().getrandbits(128):x}"
         envoy = "" if runtime.brings_envoy else str(find_envoy())
-        plan = sandbox_plan(model, self._applications, envoy, authority, around=self._surroundings)
+        plan = sandbox_plan(model, self._applications, envoy, self._authority, around=self._surroundings)
         sandbox = runtime.start(plan, self._log.feed)
         self._stack.callback(sandbox.close)
         return sandbox

@@ -113,6 +113,7 @@ class Policies(MeshState):
             external=external.hosts,
             proxies=self.options.applications.proxies,
             switches=self.options.engine_env,
+            own_root=self._own_root,
         )
         made = self._deployments.of(manifests)
         model = build_model(manifests, made=made, previous=previous, options=options)

@@ -95,6 +95,8 @@ class MeshState:
         self._started_with = by_identity(manifests)
         self._base = self._started_with
         self._applied: Objects = {}
+        self._authority = f"{random.SystemRandom().getrandbits(128):x}"
+        """What the mesh's own authority is derived from."""
         self._applications = replace(options.applications, key_set=lambda: self.jwks)
         self._key_sets = KeySets(mode=options.engine_env.get(MODE, ""))
         self._miscast: tuple[Notice, ...] = ()
@@ -118,6 +120,15 @@ class MeshState:
         from meshtest.traffic.keys import KeySet  # noqa: PLC0415 - cryptography, only where there are tokens
 
         return KeySet()
+
+    def _own_root(self) -> str:
+        return self._derived_root
+
+    @cached_property
+    def _derived_root(self) -> str:
+        from meshtest.envoy.pki import Authority  # noqa: PLC0415 - cryptography, only where somebody asks
+
+        return Authority(seed=self._authority).root
 
     @property
     def jwks(self) -> str:

@@ -36,7 +36,7 @@ from meshtest.mesh.topology import nodes_of
 from meshtest.mesh.unsupported import Abilities, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from meshtest.mesh.external import ExternalHost
     from meshtest.mesh.kinds import Sorted
@@ -70,6 +70,8 @@ class BuildOptions:
     """Workload, `namespace/workload` or `*` -> the image whose Envoy its pods have."""
     switches: Mapping[str, str] = field(default_factory=dict)
     """Of istiod (`PILOT_...`)."""
+    own_root: Callable[[], str] = str
+    """The certificate of the authority that is made for the mesh; PEM."""
 
 
 def build_model(
@@ -120,6 +122,7 @@ def build_model(
         trust_domain=options.settings.trust_domain,
         root_namespace=options.settings.root_namespace,
         created=created,
+        own_root=options.own_root,
         authority=plugged_authority(acted_on, options.switches),
         further_roots=further_roots(options.settings.further_roots, options.switches),
         basis=basis,

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from meshtest.mesh.variables import Source
 
 
+ROOT_CONFIG_MAP = "istio-ca-root-cert"
+"""What istiod writes into every namespace: whom the workloads trust."""
+
+
+def root_config_map(model: MeshModel) -> dict[str, Any]:
+    """It, as a pod finds it."""
+    return {"kind": "ConfigMap", "data": {"root-cert.pem": model.root}}
+
+
 def contents(model: MeshModel, namespace: str, source: Source) -> dict[str, bytes] | None:
     """Every key of an object with its content; None for an optional one that is not there.
 
@@ -49,6 +58,8 @@ def _find(model: MeshModel, namespace: str, source: Source) -> Mapping[str, Any]
         for body in model.objects
         if body["kind"] == source.kind and body["metadata"].get("namespace") == namespace
     }
+    if (source.kind, source.name) == ("ConfigMap", ROOT_CONFIG_MAP) and source.name not in here:
+        return root_config_map(model)
     if source.name in here or source.optional:
         return here.get(source.name)
     raise source.error(

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from meshtest.errors import Location
     from meshtest.mesh.authority import PluggedAuthority
@@ -267,10 +267,17 @@ class MeshModel:
     """When each object was first applied, counted up; by group, kind, namespace and name."""
     authority: PluggedAuthority | None = None
     """What signs for the workloads; None: an authority made for this mesh alone."""
+    own_root: Callable[[], str] = field(default=str, repr=False, compare=False)
+    """The certificate of the authority that is made for this mesh; PEM."""
     further_roots: str = field(default="", repr=False)
     """Certificates that proxies trust besides that of the mesh if their agents ask for them; PEM."""
     basis: object = field(default=None, repr=False, compare=False)
     """What decided about it besides its manifests."""
+
+    @property
+    def root(self) -> str:
+        """Whom the workloads trust; PEM."""
+        return self.authority.root if self.authority else self.own_root()
 
     def pod(self, key: str) -> Pod | None:
         """The pod `namespace/name`."""

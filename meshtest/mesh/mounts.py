@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from posixpath import join
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.held import ROOT_CONFIG_MAP, root_config_map
 from meshtest.mesh.injection import PROXY_CONTAINER
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def _held(model: MeshModel, pod: Pod, mounts: Sequence[Mount]) -> Iterator[tuple
     for mount in mounts:
         if (body := held.get((mount.kind, mount.name))) is not None:
             yield mount, body
+        elif (mount.kind, mount.name) == ("ConfigMap", ROOT_CONFIG_MAP):
+            yield mount, root_config_map(model)
 
 
 def _declared(spec: Fields) -> tuple[dict[str, Any], dict[str, list[tuple[str, Mapping[str, Any]]]]]:

@@ -9,6 +9,7 @@ import base64
 import datetime as dt
 import json
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -275,6 +276,33 @@ def test_an_authority_that_istiod_would_not_start_with_is_told_of(
             mesh.apply(secret)
         assert caught.value.key == f"data[{key}]"
     assert by_itself(mesh, plugged) == "200"
+
+
+READER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reader, labels: {app: reader, sidecar.istio.io/inject: "false"}}
+spec:
+  containers:
+  - name: app
+    image: reader
+    ports: [{containerPort: 8080}]
+    volumeMounts: [{name: root, mountPath: /var/run/mesh}]
+  volumes: [{name: root, configMap: {name: istio-ca-root-cert}}]
+"""
+
+
+@pytest.mark.parametrize("brought", [True, False], ids=["plugged-in", "its-own"])
+def test_every_namespace_has_the_root_in_a_config_map(plugged: Authority, *, brought: bool) -> None:
+    serve = [sys.executable, "-m", "http.server", "8080", "--directory", "/var/run/mesh"]
+    texts = [MANIFESTS, READER, *([plugged.secret()] if brought else [])]
+    with Mesh.from_manifests(*texts, commands={"default/reader": serve}) as mesh:
+        (reader,) = (pod for pod in mesh.pods if pod.name == "reader")
+        root = mesh.request("naked", f"http://{reader.ip}:8080/root-cert.pem").body.decode()
+        assert (root == plugged.root) is brought
+        for ca, status in ((root, 200), (authority().root, None)):
+            told = {**mesh.issue(WHO), "ca": ca, "alpn": ["istio-http/1.1"]}
+            assert mesh.request("naked", "https://web:80/", tls=told).status == status
 
 
 def test_further_roots_are_trusted_by_proxies_that_ask_for_them(

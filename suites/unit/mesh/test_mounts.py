@@ -129,3 +129,15 @@ def test_what_its_proxy_mounts_is_not_the_applications(build: Build) -> None:
     (web,) = model.pods
     assert server_certificate(model, web) == {}
     assert proxy_files(model, web)["/etc/tls/tls.crt"] == "CERT"
+
+
+def test_the_root_of_the_mesh_is_in_a_config_map_of_every_namespace(build: Build, workload: Workload) -> None:
+    text = workload(
+        "web",
+        metadata=notes('{"a": {"configMap": {"name": "istio-ca-root-cert"}}}', '{"a": {"mountPath": "/c"}}'),
+    )
+    model = build(text, own_root=lambda: "ROOT")
+    assert proxy_files(model, model.pods[0]) == {"/c/root-cert.pem": "ROOT"}
+    own = "{apiVersion: v1, kind: ConfigMap, metadata: {name: istio-ca-root-cert}, data: {root-cert.pem: OWN}}\n---"
+    model = build(own + text, own_root=lambda: "ROOT")
+    assert proxy_files(model, model.pods[0]) == {"/c/root-cert.pem": "OWN"}
