@@ -90,7 +90,7 @@ def test_answers_with_prior_knowledge(start: Start, protocol: str) -> None:
 
 def test_many_streams_at_once_end_in_their_own_time(standin: StandIn) -> None:
     with _talk(standin.port) as talker:
-        slow = talker.ask("/?delay=100ms")
+        slow = talker.ask("/?delay=1s")
         others = [talker.ask(f"/{number}") for number in range(99)]
         talker.wait(100)
     assert talker.ended[-1] == slow
