@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshtest.errors import ScenarioError, nearest
+from meshtest.waiting import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from meshtest.mesh.sources import Source
     from meshtest.traffic.model import Request
 
+_OPTIONS = ("seed", "engine_env", "allow_unsupported", "later_workloads", "timeouts")
 _PEM = "-----BEGIN "
 _NAMED = re.compile(r"[A-Za-z]+(/[a-z0-9][-a-z0-9.]*){1,2}")
 
@@ -147,6 +150,33 @@ def usable(request: Request) -> Request:
     except ValueError as exc:
         raise ScenarioError(str(exc), key="tls") from exc
     return request
+
+
+def options_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Further fields of MeshOptions as `Mesh.from_manifests` takes them."""
+    known_words(options, _OPTIONS, "argument")
+    found = dict(options)
+    if isinstance(found.get("timeouts"), Mapping):
+        given = found["timeouts"]
+        known_words(given, [each.name for each in fields(Timeouts)], "key", key="timeouts")
+        found["timeouts"] = Timeouts(**{name: seconds(value) for name, value in given.items()})
+    found["engine_env"] = {
+        str(name): str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in (found.get("engine_env") or {}).items()
+    }
+    return found
+
+
+def known_words(given: Iterable[str], known: Sequence[str], what: str, *, key: str = "") -> None:
+    """Raise ScenarioError for a word that is none of those known."""
+    for word in given:
+        if word not in known:
+            raise ScenarioError(
+                f"unknown {what} {word!r}",
+                key=key,
+                expected=f"some of {', '.join(known)}",
+                nearest=nearest(str(word), known),
+            )
 
 
 def meant(source: Source | Manifest, held: Sequence[Manifest]) -> Source | Manifest:

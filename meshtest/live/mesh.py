@@ -16,7 +16,7 @@ from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.applications import in_code, unknown_names
-from meshtest.live.arguments import member, words
+from meshtest.live.arguments import member, options_of, words
 from meshtest.live.assembly import Surroundings, network_plan, sandbox_plan
 from meshtest.live.calls import Calls
 from meshtest.live.changing import Changes
@@ -41,6 +41,7 @@ from meshtest.traffic.record import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from meshtest.istiod.engine import Engine
     from meshtest.live.faulting import ActiveFaults
@@ -85,7 +86,7 @@ class Mesh(Policies, Calls):
         cls,
         *sources: Source,
         runtime: str = "auto",
-        mesh_config: Mapping[str, Any] | str | None = None,
+        mesh_config: Mapping[str, Any] | str | Path | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
         calls: Mapping[str, Sequence[str]] | None = None,
         images: Mapping[str, ImageSpec | str] | None = None,
@@ -98,7 +99,8 @@ class Mesh(Policies, Calls):
         Args:
             sources: files, folders, globs, YAML text or mappings; of an object that two hold, the later wins.
             runtime: `auto`, `netns` or `docker`.
-            mesh_config: Istio's MeshConfig, mapping or YAML; without it that of a ConfigMap `istio` in `istio-system`.
+            mesh_config: Istio's MeshConfig, as a mapping, YAML or a file; without it that of a ConfigMap `istio` in
+                `istio-system`.
             commands: `ns/workload` -> argv of a program that runs instead of the stand-in service; the workload may
                 also come later, by `apply`.
             calls: workload or service -> what its stand-in calls for each request.
@@ -115,7 +117,7 @@ class Mesh(Policies, Calls):
             applications=in_code(
                 calls=calls, commands=commands, images=images, proxies=proxies, external=external
             ),
-            **options,
+            **options_of(options),
         )
         return cls(load_in_turn(sources, allow_unsupported=chosen.allow_unsupported), chosen)
 

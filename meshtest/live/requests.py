@@ -159,13 +159,7 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
 def plain_request(url: str | bytes, fields: Mapping[str, Any]) -> Request:
     """A Request from the keyword arguments of `Mesh.request`; an unknown one is an error."""
     known = [name for name in Request.__dataclass_fields__ if name != "url"]
-    for name in fields:
-        if name not in known:
-            raise ScenarioError(
-                f"unknown argument {name!r}",
-                expected=f"some of {', '.join(known)}",
-                nearest=nearest(name, known),
-            )
+    arguments.known_words(fields, known, "argument")
     given = dict(fields)
     address = arguments.words(url, "url")
     given["body"] = arguments.body_of(given.get("body"))
@@ -196,13 +190,7 @@ def shown_as(tls: Any, certificate: Mapping[str, str]) -> ClientTls | None:
 def token_of(fields: Mapping[str, Any]) -> Token:
     """A Token from the keyword arguments of `Mesh.token`; an unknown one is an error."""
     known = [*Token.__dataclass_fields__]
-    for name in fields:
-        if name not in known:
-            raise ScenarioError(
-                f"unknown argument {name!r}",
-                expected=f"some of {', '.join(known)}",
-                nearest=nearest(name, known),
-            )
+    arguments.known_words(fields, known, "argument")
     given = dict(fields)
     audience = given.get("audience", ())
     given["audience"] = audience if isinstance(audience, str) else tuple(audience)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ScenarioError, nearest
@@ -59,7 +60,7 @@ class MeshOptions:
     """How a mesh is built; everything has a default."""
 
     runtime: str = "auto"
-    mesh_config: Mapping[str, Any] | str | None = None
+    mesh_config: Mapping[str, Any] | str | Path | None = None
     """Istio's MeshConfig, as in `meshConfig:` of an IstioOperator."""
     applications: Applications = field(default_factory=Applications)
     engine_env: Mapping[str, str] = field(default_factory=dict)
@@ -182,10 +183,18 @@ def by_identity(manifests: Iterable[Manifest]) -> Objects:
     return {identity(manifest.ref): manifest for manifest in manifests}
 
 
-def mesh_config_text(config: Mapping[str, Any] | str | None) -> str | None:
+_MESH_CONFIG = "a mapping, YAML, or the name of a file with it"
+
+
+def mesh_config_text(config: Mapping[str, Any] | str | Path | None) -> str | None:
     """MeshConfig as YAML; a mapping as JSON, whose words are quoted: Go reads a bare `y` as true."""
-    if not isinstance(config, str | Mapping | None):
-        raise ScenarioError(f"{config!r} is none", key="mesh_config", expected="a mapping, or YAML")
-    return (
-        config if config is None or isinstance(config, str) else json.dumps(dict(config), ensure_ascii=False)
-    )
+    if isinstance(config, Mapping):
+        return json.dumps(dict(config), ensure_ascii=False)
+    if config is None or (isinstance(config, str) and (not config or ":" in config)):
+        return config
+    if not isinstance(config, str | Path):
+        raise ScenarioError(f"{config!r} is none", key="mesh_config", expected=_MESH_CONFIG)
+    try:
+        return Path(config).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as exc:
+        raise ScenarioError(f"no file {str(config)!r}", key="mesh_config", expected=_MESH_CONFIG) from exc

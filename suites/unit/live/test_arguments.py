@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from meshtest.errors import ScenarioError
-from meshtest.live.arguments import meant, member
+from meshtest.live.arguments import meant, member, options_of
 from meshtest.mesh.manifests import load
 from meshtest.runtime.base import Part
+from meshtest.waiting import Timeouts
 
 HELD = load(
     [
@@ -46,3 +47,25 @@ def test_other_sources_are_what_they_are(source: object) -> None:
 def test_a_name_of_nothing_is_an_error_with_the_nearest() -> None:
     with pytest.raises(ScenarioError, match=r"^delete: Secret default/b is not in the mesh.*did you mean"):
         meant("Secret/b", HELD)
+
+
+def test_options_of_a_mesh_in_plain_words() -> None:
+    found = options_of(
+        {"timeouts": {"request": "5s", "start": 90}, "engine_env": {"PILOT_HTTP10": True, "N": 1}}
+    )
+    assert found["timeouts"] == Timeouts(request=5.0, start=90.0)
+    assert found["engine_env"] == {"PILOT_HTTP10": "true", "N": "1"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": 5}, "^unknown argument 'seeds'; expected some of seed, .*did you mean 'seed'"),
+        ({"timeouts": {"requst": 5}}, "^timeouts: unknown key 'requst'; .*did you mean 'request'"),
+        ({"timeouts": {"request": 0}}, "^timeout: 0 is no time limit"),
+    ],
+    ids=["option", "timeout", "time"],
+)
+def test_wrong_options_are_told(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        options_of(options)
