@@ -26,6 +26,8 @@ _STATISTICS = "nothing reads the proxies' statistics under their names"
 _POLICIES = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 _NO_ONE_ELSE = "manifests are the only source of configuration"
 
+_NO_FILTER = "istiod has no such filter, and says so in the route's status"
+_NO_FILTER_THERE = "istiod has no such filter of a backend, and says so in the route's status"
 _TARGETS = {
     f"spec.{word}.namespace": "the API server refuses any value: the namespace is the policy's own"
     for word in ("targetRef", "targetRefs[]")
@@ -50,8 +52,26 @@ WITHOUT_EFFECT: Mapping[Kind, Mapping[str, str]] = {
     },
     (NETWORKING, "Gateway"): {"spec.servers[].name": _STATISTICS},
     (GATEWAY_API, "HTTPRoute"): {
-        f"spec.rules[]{place}.filters[].externalAuth": "istiod has no such filter, and says so in the route's status"
-        for place in ("", ".backendRefs[]")
+        **{
+            f"spec.rules[].{name}": _NO_FILTER
+            for name in ("filters[].externalAuth", "filters[].extensionRef")
+        },
+        **{
+            f"spec.rules[].backendRefs[].filters[].{name}": _NO_FILTER_THERE
+            for name in (
+                "externalAuth",
+                "extensionRef",
+                "cors",
+                "requestMirror",
+                "requestRedirect",
+                "urlRewrite",
+            )
+        },
+    },
+    (GATEWAY_API, "GRPCRoute"): {
+        "spec.rules[].filters[].extensionRef": _NO_FILTER,
+        "spec.rules[].backendRefs[].filters[].extensionRef": _NO_FILTER_THERE,
+        "spec.rules[].backendRefs[].filters[].requestMirror": _NO_FILTER_THERE,
     },
     (NETWORKING, "WorkloadGroup"): {
         "spec.probe": f"{_AGENT}; machines are healthy",
