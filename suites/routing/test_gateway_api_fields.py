@@ -178,7 +178,7 @@ def test_shares_of_copies_of_grpc(mesh: Mesh, service: str, share: float) -> Non
     ("policy", "url"), [(TCP, "tcp://catalog:9000"), (TLS, "tls://catalog:9443")], ids=["tcp", "tls"]
 )
 def test_connections_are_shared_out_by_weight(mesh: Mesh, policy: str, url: str) -> None:
-    asked = {
+    asked: dict[str, Any] = {
         "body": b"hello",
         "reuse": False,
         "tls": {"server_name": "vault.example.com"} if policy == TLS else None,
