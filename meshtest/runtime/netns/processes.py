@@ -66,6 +66,7 @@ class Process:
         self.outputs = outputs
         self.status: int | None = None
         self.ready = True
+        self.lacking = ""
         self.expected_end = False
 
     def signal(self, number: int) -> None:
@@ -86,7 +87,7 @@ class Process:
     def ended_how(self) -> str:
         """Its end in words."""
         if self.status is None:
-            return "is running"
+            return "is running" if self.ready or not self.lacking else f"is running and {self.lacking}"
         if os.WIFSIGNALED(self.status):
             return f"was ended by {signal.Signals(os.WTERMSIG(self.status)).name}"
         return f"exited with status {os.waitstatus_to_exitcode(self.status)}"

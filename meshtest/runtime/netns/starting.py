@@ -38,6 +38,9 @@ _LISTEN = "0A"
 class Probe:
     """Says whether a process is ready; asked every few milliseconds."""
 
+    lacking = ""
+    """What it has not done as long as it is not, in words."""
+
     def ready(self) -> bool:
         """Whether it is by now."""
         return True
@@ -78,6 +81,7 @@ class PortProbe(Probe):
         self._place = place
         self._home = home
         self._wanted = set(place.spec.readiness_ports)
+        self.lacking = f"listens on none of its ports: {', '.join(map(str, sorted(self._wanted)))}"
         self._first = 0.0
 
     def ready(self) -> bool:

@@ -29,7 +29,7 @@ class ProcessTable:
         for output in process.outputs:
             self.watch(output)
         if probe is not None:
-            process.ready = False
+            process.ready, process.lacking = False, probe.lacking
             self._probes.append((process, probe))
         return process
 

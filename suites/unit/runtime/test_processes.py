@@ -92,6 +92,17 @@ def test_a_control_plane_that_ends_is_an_error(bench: Any) -> None:
         bench.start(bench.pod("a", 2), control_plane=role)
 
 
+def test_a_program_that_does_not_listen_is_told_with_its_ports(bench: Any) -> None:
+    pod = bench.pod("a", 2, application=Command(argv=("/bin/sleep", "60")), readiness_ports=(8001, 8000))
+    sandbox = bench.runtime.start(bench.plan(pod), lambda *_: None)
+    bench.started.append(sandbox)
+    words = (
+        r"default/a application is running and listens on none of its ports: 8000, 8001, and wrote nothing$"
+    )
+    with pytest.raises(RuntimeFailure, match=words):
+        sandbox.ready(1.0)
+
+
 def test_a_timeout_says_who_is_not_ready(bench: Any) -> None:
     pod = bench.pod("a", 2, application=Role(target="netns_roles:never_ready"))
     sandbox = bench.runtime.start(bench.plan(pod, bench.pod("b", 3)), lambda *_: None)
