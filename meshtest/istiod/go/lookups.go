@@ -5,6 +5,7 @@ import (
 
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	security "istio.io/api/security/v1beta1"
+	telemetry "istio.io/api/telemetry/v1alpha1"
 	"istio.io/istio/pilot/pkg/features"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/schema/gvk"
@@ -77,9 +78,36 @@ func (e *engine) unresolved(objects []*object) []message {
 				found := []finding{{"provider", "spec.provider.name", text}}
 				said = append(said, say(o.reference, "warning", found)...)
 			}
+		case *telemetry.Telemetry:
+			said = append(said, say(o.reference, "warning", withoutReceiver(e.mesh, spec))...)
 		}
 	}
 	return said
+}
+
+// withoutReceiver says which providers of a Telemetry are not there: istiod passes over them.
+func withoutReceiver(mesh *meshconfig.MeshConfig, asked *telemetry.Telemetry) []finding {
+	known := map[string]bool{}
+	for _, provider := range mesh.ExtensionProviders {
+		known[provider.Name] = true
+	}
+	var found []finding
+	look := func(part string, i int, providers []*telemetry.ProviderRef) {
+		for j, provider := range providers {
+			if !known[provider.Name] {
+				path := fmt.Sprintf("spec.%s[%d].providers[%d].name", part, i, j)
+				text := fmt.Sprintf("MeshConfig has no extension provider %q, so nothing is sent to it", provider.Name)
+				found = append(found, finding{"provider", path, text})
+			}
+		}
+	}
+	for i, each := range asked.AccessLogging {
+		look("accessLogging", i, each.Providers)
+	}
+	for i, each := range asked.Tracing {
+		look("tracing", i, each.Providers)
+	}
+	return found
 }
 
 func withoutKeys(context *model.PushContext, policy *security.RequestAuthentication) []finding {

@@ -93,3 +93,18 @@ def test_a_provider_that_is_not_there(told: Told) -> None:
 def test_a_provider_whose_service_is_not_there(told: Told, service: str, there: bool) -> None:  # noqa: FBT001 - a case
     found = warnings(told.update(custom(), mesh_config=PROVIDER.format(service)))
     assert [code for code, _, _ in found] == ([] if there else ["provider"])
+
+
+def observed(**spec: Any) -> dict[str, Any]:
+    return {**policy("Telemetry", spec), "apiVersion": "telemetry.istio.io/v1"}
+
+
+def test_a_provider_of_a_telemetry_that_is_not_there(told: Told) -> None:
+    logging = {"providers": [{"name": "envoy"}, {"name": "nowhere"}]}
+    tracing = {"providers": [{"name": "nowhere"}]}
+    found = warnings(told.update(observed(accessLogging=[logging], tracing=[tracing])))
+    assert [(code, path) for code, path, _ in found] == [
+        ("provider", "spec.accessLogging[0].providers[1].name"),
+        ("provider", "spec.tracing[0].providers[0].name"),
+    ]
+    assert all('no extension provider "nowhere", so nothing is sent to it' in text for *_, text in found)
