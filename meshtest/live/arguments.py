@@ -160,11 +160,16 @@ def options_of(options: Mapping[str, Any]) -> dict[str, Any]:
         given = found["timeouts"]
         known_words(given, [each.name for each in fields(Timeouts)], "key", key="timeouts")
         found["timeouts"] = Timeouts(**{name: seconds(value) for name, value in given.items()})
-    found["engine_env"] = {
-        str(name): str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in (found.get("engine_env") or {}).items()
-    }
+    found["engine_env"] = switches_of(found.get("engine_env"))
     return found
+
+
+def switches_of(given: Mapping[str, Any] | None) -> dict[str, str]:
+    """The environment of istiod, whose values are texts."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in (given or {}).items()
+    }
 
 
 def known_words(given: Iterable[str], known: Sequence[str], what: str, *, key: str = "") -> None:

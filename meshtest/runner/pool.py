@@ -24,7 +24,7 @@ from meshtest.mesh.gateway_api import is_gateway
 from meshtest.mesh.manifests import load as load_manifests
 from meshtest.mesh.manifests import merge
 from meshtest.mesh.mesh_config import settings_of, text_of
-from meshtest.runner.topology import check_options, sources_of, topology_of
+from meshtest.runner.topology import check_options, options_here, sources_of, topology_of
 from meshtest.runtime.abilities import Preparing
 from meshtest.runtime.base import Capability
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from meshtest.istiod.engine import Engine
     from meshtest.live.notices import Notice
     from meshtest.mesh.model import Manifest, MeshModel
+    from meshtest.mesh.sources import Source
     from meshtest.runner.topology import Topology
     from meshtest.runtime.base import Runtime
     from meshtest.scenario.images import ImageSpec
@@ -179,7 +180,7 @@ class MeshPool:
 
     def mesh_for_test(
         self,
-        manifests: Iterable[str | Path],
+        manifests: Iterable[Source],
         folder: Path,
         *,
         runtime: str,
@@ -192,6 +193,7 @@ class MeshPool:
     ) -> Mesh:
         """The running mesh that a Python test names, without what earlier tests applied."""
         check_options(options)
+        options = options_here(options, folder, self.options.root)
         sources = sources_of(manifests, folder, self.options.root)
         applications = in_code(
             calls=calls, commands=commands, images=images, proxies=proxies, external=external

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshtest.errors import ScenarioError, nearest
+from meshtest.live.arguments import switches_of
 from meshtest.mesh.sources import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from meshtest.live.applications import Applications
+    from meshtest.mesh.sources import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +47,32 @@ def topology_of(
     )
 
 
-def sources_of(named: Iterable[str | Path], folder: Path, root: Path) -> list[str | Path]:
-    """What the marker names: YAML itself, and files relative to the test's own file, else to pytest's root."""
-    return [
-        one if isinstance(one, str) and is_text(one) else _found(Path(one), folder, root) for one in named
-    ]
+def sources_of(named: Iterable[Source], folder: Path, root: Path) -> list[str | Path]:
+    """What the marker names: YAML itself, mappings, and files relative to the test's file, else to pytest's root."""
+    found: list[str | Path] = []
+    for one in named:
+        if isinstance(one, Mapping):
+            found.append(json.dumps(one, default=str))
+        elif isinstance(one, (list, tuple)):
+            found += sources_of(one, folder, root)
+        elif not isinstance(one, (str, Path)):
+            raise ScenarioError(
+                f"{one!r} is no manifest", key="mesh", expected="a file, a folder, YAML or a mapping"
+            )
+        else:
+            found.append(one if isinstance(one, str) and is_text(one) else _found(Path(one), folder, root))
+    return found
+
+
+def options_here(options: Mapping[str, Any], folder: Path, root: Path) -> dict[str, Any]:
+    """Options of the marker: a file of MeshConfig is found as files of manifests are."""
+    found = dict(options)
+    config = found.get("mesh_config")
+    if isinstance(config, Path) or (isinstance(config, str) and config and ":" not in config):
+        found["mesh_config"] = _found(Path(config), folder, root)
+    if "engine_env" in found:
+        found["engine_env"] = switches_of(found["engine_env"])
+    return found
 
 
 def _found(path: Path, folder: Path, root: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from meshtest.errors import EngineError, ScenarioError
 from meshtest.runner.pool import MeshPool, PoolOptions
-from meshtest.runner.topology import sources_of
+from meshtest.runner.topology import options_here, sources_of
 from meshtest.scenario.loader import load
 
 BOOKINFO = Path(__file__).resolve().parents[3] / "fixtures" / "bookinfo"
@@ -38,6 +38,22 @@ def test_the_marker_takes_yaml_too(pool: MeshPool, tmp_path: Path) -> None:
     found = pool.manifests(sources_of([text, "db.yaml", BOOKINFO / "versions.yaml"], tmp_path, tmp_path))
     assert [one.ref.name for one in found][:2] == ["web", "db"]
     assert len(found) > 2
+
+
+def test_the_marker_takes_mappings_and_lists_of_them(pool: MeshPool, tmp_path: Path) -> None:
+    first, second = ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}} for name in "ab")
+    found = pool.manifests(sources_of([first, [second, BOOKINFO]], tmp_path, tmp_path))
+    assert [one.ref.name for one in found][:2] == ["a", "b"]
+    with pytest.raises(ScenarioError, match="mesh: 5 is no manifest"):
+        sources_of([5], tmp_path, tmp_path)  # type: ignore[list-item]  # that is the point
+
+
+def test_the_markers_mesh_config_may_be_a_file_beside_the_test(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text("{}", encoding="utf-8")
+    options = {"mesh_config": "mesh.yaml", "engine_env": {"PILOT_HTTP10": True}}
+    found = options_here(options, tmp_path, Path("/elsewhere"))
+    assert found == {"mesh_config": tmp_path / "mesh.yaml", "engine_env": {"PILOT_HTTP10": "true"}}
+    assert options_here({"mesh_config": "a: b"}, tmp_path, tmp_path) == {"mesh_config": "a: b"}
 
 
 def test_a_misspelt_argument_of_the_marker_is_an_error(pool: MeshPool, tmp_path: Path) -> None:
