@@ -186,11 +186,15 @@ def by_identity(manifests: Iterable[Manifest]) -> Objects:
 _MESH_CONFIG = "a mapping, YAML, or the name of a file with it"
 
 
+_YAML = frozenset(":{#\n")
+"""Of these every MeshConfig has one, and hardly a file's name."""
+
+
 def mesh_config_text(config: Mapping[str, Any] | str | Path | None) -> str | None:
     """MeshConfig as YAML; a mapping as JSON, whose words are quoted: Go reads a bare `y` as true."""
     if isinstance(config, Mapping):
         return json.dumps(dict(config), ensure_ascii=False)
-    if config is None or (isinstance(config, str) and (not config or ":" in config)):
+    if config is None or (isinstance(config, str) and (not config.strip() or _YAML & set(config))):
         return config
     if not isinstance(config, str | Path):
         raise ScenarioError(f"{config!r} is none", key="mesh_config", expected=_MESH_CONFIG)

@@ -16,7 +16,7 @@ def test_a_word_of_a_mesh_config_stays_a_word() -> None:
     assert '"y"' in (mesh_config_text(given) or "")
 
 
-@pytest.mark.parametrize("given", [None, "enableAutoMtls: false"])
+@pytest.mark.parametrize("given", [None, "enableAutoMtls: false", "", " ", "{}", "# nothing", "---\n"])
 def test_a_text_is_taken_as_it_is(given: str | None) -> None:
     assert mesh_config_text(given) is given
 
