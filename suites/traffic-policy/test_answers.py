@@ -42,6 +42,18 @@ spec:
     - match: [{uri: {prefix: /kept}}]
       redirect: {uri: /whole}
 """
+OTHER_HOST = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: catalog, namespace: shop}
+spec:
+  hosts: [catalog]
+  http:
+    - match: [{uri: {prefix: /books}}]
+      rewrite: {authority: books.example.com, uri: /all}
+      route: [{destination: {host: catalog}}]
+    - route: [{destination: {host: catalog}}]
+"""
 GRPC_ERROR = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -100,6 +112,16 @@ def test_redirects_keep_what_they_do_not_change(mesh: Mesh, asked: str, status: 
     mesh.apply(REDIRECTS)
     one = mesh.request(CLIENT, asked)
     assert (one.status, one.headers["location"], one.backend) == (status, location, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "arrives"), [("/books/1", "books.example.com", "/all/1"), ("/toys", "catalog", "/toys")]
+)
+def test_a_rewritten_host(mesh: Mesh, path: str, host: str, arrives: str) -> None:
+    mesh.apply(OTHER_HOST)
+    one = mesh.request(CLIENT, f"http://catalog{path}")
+    assert one.backend is not None
+    assert (one.backend.request.host, one.backend.request.path) == (host, arrives)
 
 
 def test_an_error_in_grpc(mesh: Mesh) -> None:
