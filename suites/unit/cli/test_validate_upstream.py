@@ -247,7 +247,13 @@ NO_MANIFESTS = (
     "security/spire/istio-spire-config.yaml",  # likewise
     "security/spire-trust-domain-federation/spire-",  # values of a chart
 )
-NOT_HERE = ("unsupported kind", "is one of ambient mode", "IPv6 is not supported")
+NOT_HERE = (
+    "unsupported kind",
+    "is one of ambient mode",
+    "IPv6 is not supported",
+    "annotations[inject.istio.io/templates]: unsupported",
+    "annotations[sidecar.istio.io/bootstrapOverride]: unsupported",
+)
 SAMPLES = [
     path
     for path in sorted((ISTIO / "samples").glob("**/*.yaml"))
