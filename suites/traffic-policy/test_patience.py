@@ -11,6 +11,7 @@ import pytest
 
 from meshtest import faults
 from meshtest.waiting import wait_until
+from suites.sockets import established
 
 if TYPE_CHECKING:
     from meshtest import Mesh
@@ -75,16 +76,15 @@ spec:
 """
 
 
-def connected(mesh: Mesh, place: str) -> str:
+def connected(mesh: Mesh, place: str) -> int:
     """The port from which the caller's sidecar has its connection."""
     one = mesh.request(CLIENT, f"http://{place}/")
     assert one.status == 200
-    return str(one.hops[0].raw["upstream_local"]).rpartition(":")[2]
+    return int(str(one.hops[0].raw["upstream_local"]).rpartition(":")[2])
 
 
-def standing(mesh: Mesh, port: str) -> bool:
-    found = mesh.execute(CLIENT, ["ss", "-Htn", "state", "established", "sport", "=", f":{port}"])
-    return f":{port} " in found.stdout
+def standing(mesh: Mesh, port: int) -> bool:
+    return bool(established(mesh, CLIENT, port))
 
 
 @pytest.mark.parametrize("place", PLACES)

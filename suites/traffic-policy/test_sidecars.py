@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from suites.sockets import listening
+
 if TYPE_CHECKING:
     from meshtest import Exchange, Mesh
 
@@ -125,8 +127,7 @@ def test_ingress_that_is_connected_to(mesh: Mesh, bind: str, status: int | None)
     address = mesh.model.pods_of("shop/receiver")[0].ip
     one = mesh.request(CLIENT, "http://receiver:9090", address=address)
     assert one.status == status
-    listening = mesh.execute("shop/receiver", ["ss", "-Htln"]).stdout.split()
-    assert f"{bind}:9090" in listening
+    assert f"{bind}:9090" in listening(mesh, "shop/receiver")
 
 
 def test_what_nobody_knows_goes_to_the_proxy(mesh: Mesh) -> None:
