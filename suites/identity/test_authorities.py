@@ -87,7 +87,8 @@ class Authority:
     @property
     def serial(self) -> str:
         """Of its own certificate, as Envoy tells it."""
-        return f"{self.path[0].serial_number:x}"
+        number = self.path[0].serial_number
+        return number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
 
     @property
     def root(self) -> str:
