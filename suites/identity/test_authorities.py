@@ -87,8 +87,7 @@ class Authority:
     @property
     def serial(self) -> str:
         """Of its own certificate, as Envoy tells it."""
-        number = self.path[0].serial_number
-        return number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
+        return serial_of(self.path[0])
 
     @property
     def root(self) -> str:
@@ -161,6 +160,12 @@ def revoked(by: Authority, *certificates: x509.Certificate) -> str:
     return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
+def serial_of(certificate: x509.Certificate) -> str:
+    """A serial number byte by byte, as Envoy writes it."""
+    number = certificate.serial_number
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
+
+
 def trusted_by(mesh: Mesh, pod: str) -> set[str]:
     """The serial numbers of the roots that a sidecar verifies others by."""
     held = json.loads(mesh.admin(pod, "/certs"))["certificates"]
@@ -173,7 +178,7 @@ def chain_of(mesh: Mesh) -> list[str]:
     assert one.backend is not None
     (details,) = one.backend.request.headers["x-forwarded-client-cert"]
     chain = unquote(re.findall('Chain="([^"]+)"', details)[0])
-    return [f"{each.serial_number:x}" for each in x509.load_pem_x509_certificates(chain.encode())[1:]]
+    return [serial_of(each) for each in x509.load_pem_x509_certificates(chain.encode())[1:]]
 
 
 def by_itself(mesh: Mesh, of: Authority, to: str = "web") -> str:
