@@ -220,7 +220,7 @@ def test_workloads_have_certificates_of_the_plugged_authority_and_trust_its_root
 ) -> None:
     one = mesh.request("caller", "http://web/")
     assert (one.status, one.peer_identity) == (200, "spiffe://cluster.local/ns/default/sa/default")
-    root = f"{plugged.path[-1].serial_number:x}"
+    root = serial_of(plugged.path[-1])
     assert trusted_by(mesh, "web") == {root}
     assert chain_of(mesh) == [plugged.serial, root]
     assert (by_itself(mesh, plugged), by_itself(mesh, other)) == ("200", "handshake-failure")
@@ -259,7 +259,7 @@ def test_what_the_authority_above_has_revoked_is_trusted_no_more(mesh: Mesh) -> 
 def test_the_authority_outlives_the_control_plane(mesh: Mesh, plugged: Authority) -> None:
     with mesh.inject(faults.control_plane_down()):
         assert by_itself(mesh, plugged) == "200"
-    assert trusted_by(mesh, "web") == {f"{plugged.path[-1].serial_number:x}"}
+    assert trusted_by(mesh, "web") == {serial_of(plugged.path[-1])}
     assert (by_itself(mesh, plugged), mesh.request("caller", "http://web/").status) == ("200", 200)
 
 
