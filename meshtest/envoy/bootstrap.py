@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from meshtest.envoy import self_discovery
+from meshtest.envoy import self_discovery, spans
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.injection import TPROXY, interception_mode
 from meshtest.mesh.names import file_name
@@ -46,14 +46,6 @@ _MANAGER = _TYPES + "envoy.extensions.filters.network.http_connection_manager.v3
 _ROUTER = _TYPES + "envoy.extensions.filters.http.router.v3.Router"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = 100_000
-_ZIPKIN = {
-    "@type": _TYPES + "envoy.config.trace.v3.ZipkinConfig",
-    "collector_cluster": "zipkin",
-    "collector_endpoint": "/api/v2/spans",
-    "collector_endpoint_version": "HTTP_JSON",
-    "trace_id_128bit": True,
-    "shared_span_context": False,
-}
 _FEW_STATISTICS = {
     "stats_config": {"use_all_default_tags": False},
     "deferred_stat_options": {"enable_deferred_creation_stats": True},
@@ -121,7 +113,7 @@ def bootstrap(
         "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
         "typed_dns_resolver_config": _resolver(resolver),
         "dynamic_resources": _dynamic_resources(),
-        "cluster_manager": {"enable_deferred_cluster_creation": True},
+        "cluster_manager": _cluster_manager(pod, socket_mark),
         "static_resources": {
             "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
             "listeners": [_answering("probe", _pipe(socket_path(directory, pod.key, "probe")))],
@@ -133,17 +125,23 @@ def bootstrap(
         )
     zipkin = zipkin_address(pod.proxy_config)
     if zipkin is not None:
-        config["static_resources"]["clusters"].append(_zipkin(*zipkin))
-        config["tracing"] = {"http": {"name": "envoy.tracers.zipkin", "typed_config": _ZIPKIN}}
+        config["static_resources"]["clusters"].append(spans.cluster(*zipkin))
+        config["tracing"] = spans.TRACING
     if knows_itself(pod):
         config["static_resources"]["clusters"].append(self_discovery.local_cluster())
-        config["cluster_manager"]["local_cluster_name"] = self_discovery.NAME
-    if socket_mark is not None:
-        mark = TPROXY_MARK if interception_mode(pod) == TPROXY else socket_mark
-        config["cluster_manager"]["upstream_bind_config"] = {"socket_options": [_mark(mark)]}
     if allow is not None:
         config["overload_manager"] = _connection_bound(allow)
     return json.dumps(config, separators=(",", ":"))
+
+
+def _cluster_manager(pod: Pod, socket_mark: int | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"enable_deferred_cluster_creation": True}
+    if knows_itself(pod):
+        found["local_cluster_name"] = self_discovery.NAME
+    if socket_mark is not None:
+        mark = TPROXY_MARK if interception_mode(pod) == TPROXY else socket_mark
+        found["upstream_bind_config"] = {"socket_options": [_mark(mark)]}
+    return found
 
 
 def _node(pod: Pod, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,19 +230,6 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
                 "@type": _TYPES + _HTTP_OPTIONS,
                 "explicit_http_config": {"http2_protocol_options": {}},
             }
-        },
-    }
-
-
-def _zipkin(host: str, port: int) -> dict[str, Any]:
-    return {
-        "name": "zipkin",
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_ONLY",
-        "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": "zipkin",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _socket(host, port)}}]}],
         },
     }
 
