@@ -119,14 +119,21 @@ def build_model(
         zone={**network.zone(services.values(), behind), **external_zone(options.external, external)},
         passed_over=kinds.passed_over,
         unsupported=kinds.unsupported,
-        trust_domain=options.settings.trust_domain,
         root_namespace=options.settings.root_namespace,
         created=created,
-        own_root=options.own_root,
-        authority=plugged_authority(acted_on, options.switches),
-        further_roots=further_roots(options.settings.further_roots, options.switches),
         basis=basis,
+        **_trust(acted_on, options),
     )
+
+
+def _trust(acted_on: Sequence[Manifest], options: BuildOptions) -> dict[str, Any]:
+    """Who signs for the mesh, and whom it trusts besides."""
+    return {
+        "trust_domain": options.settings.trust_domain,
+        "own_root": options.own_root,
+        "authority": plugged_authority(acted_on, options.switches),
+        "further_roots": further_roots(options.settings.further_roots, options.switches),
+    }
 
 
 def _pods(
