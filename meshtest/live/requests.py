@@ -143,17 +143,8 @@ def client_tls(tls: ClientTls | Mapping[str, object] | bool | None) -> ClientTls
     alpn = fields.get("alpn")
     if alpn is not None:
         fields["alpn"] = (alpn,) if isinstance(alpn, str) else tuple(alpn)  # type: ignore[arg-type]  # user's value
-    try:
-        return ClientTls(**fields)  # type: ignore[arg-type]  # wrong names are caught just below
-    except TypeError:
-        known = [*ClientTls.__dataclass_fields__]
-        wrong = next((name for name in fields if name not in known), "?")
-        raise ScenarioError(
-            f"unknown key {wrong!r}",
-            key="tls",
-            expected=f"some of {', '.join(known)}",
-            nearest=nearest(wrong, known),
-        ) from None
+    arguments.known_words(fields, [*ClientTls.__dataclass_fields__], "key", key="tls")
+    return ClientTls(**fields)  # type: ignore[arg-type]  # of the user's values
 
 
 def plain_request(url: str | bytes, fields: Mapping[str, Any]) -> Request:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshtest.errors import ScenarioError, nearest
-from meshtest.live.arguments import switches_of
+from meshtest.errors import ScenarioError
+from meshtest.live.arguments import known_words, switches_of
 from meshtest.mesh.sources import is_text
 
 if TYPE_CHECKING:
@@ -82,14 +82,7 @@ def _found(path: Path, folder: Path, root: Path) -> Path:
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise ScenarioError for an argument of the `mesh` marker that there is not."""
     known = ("calls", "commands", "images", "proxies", "external", "mesh_config", "engine_env")
-    for name in options:
-        if name not in known:
-            raise ScenarioError(
-                f"unknown argument {name!r}",
-                key="mesh",
-                expected=f"some of {', '.join(known)}",
-                nearest=nearest(name, known),
-            )
+    known_words(options, known, "argument", key="mesh")
 
 
 def _plain(table: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
