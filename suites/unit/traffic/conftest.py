@@ -26,6 +26,7 @@ class Servers:
         self.loop = asyncio.new_event_loop()
         self._writers: list[asyncio.StreamWriter] = []
         self._servers: list[asyncio.Server] = []
+        self._handling: set[asyncio.Task[Any] | None] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -34,6 +35,7 @@ class Servers:
 
         async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._writers.append(writer)
+            self._handling.add(asyncio.current_task())
             with contextlib.suppress(asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
                 await handler(reader, writer)
 
@@ -49,12 +51,17 @@ class Servers:
 
     def close(self) -> None:
         async def end() -> None:
+            for server in self._servers:
+                server.close()
+            # A connection that was only just taken has nobody yet who would close it.
+            taking = asyncio.all_tasks() - {asyncio.current_task()} - self._handling
+            if taking:
+                await asyncio.wait(taking, timeout=1)
+                await asyncio.sleep(0)
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for server in self._servers:
-                server.close()
             for writer in self._writers:
                 writer.transport.abort()
             await asyncio.sleep(0)
