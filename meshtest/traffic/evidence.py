@@ -230,6 +230,18 @@ def _sources(lines: Iterable[Line]) -> list[str]:
 
 def overlaps(line: Line, exchange: Exchange) -> bool:
     """Whether the line's connection lived during the exchange: ports are used again."""
+    return _meet(_life(line), (exchange.started, exchange.started + exchange.latency))
+
+
+def coincide(one: Line, other: Line) -> bool:
+    """Whether what two lines are about was at the same time."""
+    return _meet(_life(one), _life(other))
+
+
+def _life(line: Line) -> tuple[float, float]:
     start = float(line.get("start") or 0.0)
-    end = start + float(line.get("duration_ms") or 0.0) / 1000
-    return start <= exchange.started + exchange.latency + _SLACK and end >= exchange.started - _SLACK
+    return start, start + float(line.get("duration_ms") or 0.0) / 1000
+
+
+def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] <= other[1] + _SLACK and one[1] >= other[0] - _SLACK

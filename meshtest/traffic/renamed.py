@@ -13,7 +13,7 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from meshtest.traffic.evidence import first_side, gather, overlaps
+from meshtest.traffic.evidence import coincide, first_side, gather, overlaps
 from meshtest.traffic.places import split
 
 if TYPE_CHECKING:
@@ -77,14 +77,16 @@ class Renamed:
     def _free(self, exchanges: Sequence[Exchange]) -> list[tuple[str, Line]]:
         """The connections in the time of these exchanges that nobody is known to have opened."""
         lines = [line for line in self._lines.connections() if any(overlaps(line, one) for one in exchanges)]
-        opened = set(self._names.values())
+        taken = set(self._names.values())
+        openers: defaultdict[str, list[Line]] = defaultdict(list)
         for line in chain(lines, self._lines.requests()):
-            if line.get("upstream_local"):
-                opened.add(line["upstream_local"])
+            openers[line.get("upstream_local") or ""].append(line)
         return [
             (name, line)
             for line in lines
-            if (name := _downstream(line)) not in opened and not self._called(name, line)
+            if (name := _downstream(line)) not in taken
+            and not any(coincide(line, opener) for opener in openers.get(name, ()))
+            and not self._called(name, line)
         ]
 
     def _called(self, address: str, line: Line) -> bool:

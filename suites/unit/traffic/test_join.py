@@ -461,6 +461,14 @@ def test_what_may_be_anothers_connection_is_nobodys(stranger: bytes) -> None:
     assert (places(one), one.complete) == (["outbound default/a-1"], False)
 
 
+def test_whose_port_it_was_a_minute_ago_has_no_say() -> None:
+    before = line(A, "outbound", name="mt-1-9", later=-60.0, upstream_local="10.244.0.1:1027")
+    one = joined(
+        tcp(), before, connected(A, "10.244.0.1:40000"), connected(B, "10.244.0.1:1027"), timeout=0.5
+    )
+    assert (places(one), one.complete) == (["outbound default/a-1", "inbound default/b-1"], True)
+
+
 def test_a_connection_that_two_look_for_is_nobodys() -> None:
     log = AccessLog()
     log.feed(A.key, connected(A, "10.244.0.1:1027"))
