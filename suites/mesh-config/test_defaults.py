@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest import faults
+from suites.outliers import wait_until_ejected
 
 if TYPE_CHECKING:
     from meshtest import Exchange, Mesh
@@ -161,5 +162,12 @@ def test_a_policy_for_every_host(mesh: Mesh) -> None:
     mesh.replace(mesh_config=POOLED)
     assert connections() == 3
     mesh.replace(mesh_config=EJECTED)
-    found = mesh.send(NEAR, f"{URL}status/500", requests=6, concurrency=1).exchanges
-    assert [one.status for one in found] == [500] * 3 + [503] * 3
+
+    def answered() -> list[int | None]:
+        return [
+            one.status for one in mesh.send(NEAR, f"{URL}status/500", requests=3, concurrency=1).exchanges
+        ]
+
+    assert answered() == [500] * 3
+    wait_until_ejected(mesh, NEAR, "catalog-v1")
+    assert answered() == [503] * 3
