@@ -1,16 +1,47 @@
-"""Which Envoys a mesh runs on, as they say themselves."""
+"""What Envoys are asked on their admin interface, and what they say of themselves."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
-from meshtest.errors import RuntimeFailure
+from meshtest.errors import RuntimeFailure, ScenarioError, nearest
+from meshtest.live.arguments import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from meshtest.mesh.model import Pod
+
+_PATH = re.compile(r"/[!-~]*")
+_COMMAND = re.compile(r"^  (/\w[\w/]*)", re.MULTILINE)
+"""A line of the list with which Envoy answers what it does not know."""
+
+
+def admin_path(path: object) -> str:
+    """A path that can be asked for as it stands."""
+    text = words(path, "path")
+    if not _PATH.fullmatch(text):
+        raise ScenarioError(
+            f"{text!r} is no path",
+            key="path",
+            expected="/ and what follows it, without spaces",
+            nearest=f"/{text}" if _PATH.fullmatch(f"/{text}") else None,
+        )
+    return text
+
+
+def admin_answer(path: str, status: int, answer: str) -> str:
+    """What was answered, unless Envoy takes the question for a mistake; one that is not ready says so with 503."""
+    if not 400 <= status < 500:
+        return answer
+    known, command = _COMMAND.findall(answer), path.partition("?")[0]
+    if status == 404 and known:
+        problem = f"Envoy's admin interface has no {command!r}"
+        raise ScenarioError(problem, key="path", nearest=nearest(command, known))
+    why = next(iter(answer.strip().splitlines()), str(status))
+    raise ScenarioError(f"Envoy refuses {path!r}: {why}", key="path")
 
 
 def versions(pods: Sequence[Pod], ask: Callable[[str], str]) -> str:

@@ -16,12 +16,12 @@ from meshtest.faults.base import Ground
 from meshtest.faults.signalling import signal
 from meshtest.istiod.deployments import GatewayDeployments
 from meshtest.live.applications import in_code, unknown_names
-from meshtest.live.arguments import member, options_of, words
+from meshtest.live.arguments import member, options_of
 from meshtest.live.assembly import Surroundings, network_plan, sandbox_plan
 from meshtest.live.calls import Calls
 from meshtest.live.changing import Changes
 from meshtest.live.control import ControlPlane, SharedDisk
-from meshtest.live.envoys import versions
+from meshtest.live.envoys import admin_answer, admin_path, versions
 from meshtest.live.faulting import are_faults
 from meshtest.live.mesh_settings import at_its_place
 from meshtest.live.notices import Notice
@@ -266,10 +266,9 @@ class Mesh(Policies, Calls):
         found = find_caller(self._model, pod)
         if not found.has_envoy:
             raise ScenarioError(f"{found.key} has no sidecar, so no admin interface")
-        timeout = self.options.timeouts.push
-        return self._sandbox.control_plane.call(
-            "admin", timeout=timeout, proxy=found.node_id, path=words(path, "path")
-        ).payload.decode()
+        asked, timeout = admin_path(path), self.options.timeouts.push
+        said = self._sandbox.control_plane.call("admin", timeout=timeout, proxy=found.node_id, path=asked)
+        return admin_answer(asked, said.header["status"], said.payload.decode())
 
     @functools.cached_property
     def envoy(self) -> str:
