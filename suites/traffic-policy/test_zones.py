@@ -21,14 +21,47 @@ spec:
   host: web
   trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 1}}}
 """
-OF_TEN = """
+AT_A_PORT = """
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: web}
 spec:
   host: web
-  trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 10}}}
+  trafficPolicy:
+    portLevelSettings:
+      - {port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 1}}}
 """
+IN_A_SUBSET = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  subsets:
+    - name: all
+      labels: {app: web}
+      trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 1}}}
+"""
+AT_A_PORT_OF_A_SUBSET = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  subsets:
+    - name: all
+      labels: {app: web}
+      trafficPolicy:
+        portLevelSettings:
+          - {port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 1}}}
+"""
+TO_THE_SUBSET = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec: {hosts: [web], http: [{route: [{destination: {host: web, subset: all}}]}]}
+"""
+EVERYWHERE = "zoneAwareLbSetting: {enabled: true, minClusterSize: 1}"
 ALONE = """
 apiVersion: apps/v1
 kind: StatefulSet
@@ -66,9 +99,22 @@ def test_requests_stay_in_their_zone_where_the_proxy_knows_its_own_kind(mesh: Me
     assert set(answered(mesh, "unaware")) == BOTH
 
 
-def test_a_small_cluster_is_not_worth_it(mesh: Mesh) -> None:
-    mesh.apply(OF_TEN)
-    assert set(answered(mesh, "caller-0")) == BOTH
+@pytest.mark.parametrize(
+    "policies",
+    [(AWARE,), (AT_A_PORT,), (IN_A_SUBSET, TO_THE_SUBSET), (AT_A_PORT_OF_A_SUBSET, TO_THE_SUBSET)],
+    ids=["every-port", "one-port", "subset", "port-of-subset"],
+)
+def test_a_small_cluster_is_not_worth_it(mesh: Mesh, policies: tuple[str, ...]) -> None:
+    """There are two pods; Envoy by itself would want six."""
+    for size, pods in ((2, {"first-zone"}), (3, BOTH)):
+        mesh.replace(*(each.replace("minClusterSize: 1", f"minClusterSize: {size}") for each in policies))
+        assert set(answered(mesh, "caller-0")) == pods
+
+
+def test_the_size_may_be_said_for_all_of_the_mesh(mesh: Mesh) -> None:
+    for size, pods in ((2, {"first-zone"}), (3, BOTH)):
+        mesh.replace(mesh_config=EVERYWHERE.replace("minClusterSize: 1", f"minClusterSize: {size}"))
+        assert set(answered(mesh, "caller-0")) == pods
 
 
 def test_callers_that_go_are_heard_of(mesh: Mesh) -> None:
