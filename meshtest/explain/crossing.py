@@ -15,7 +15,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from meshtest.explain import authorization, http, tls, upstream
+from meshtest.explain import authorization, http, tls, tunnels, upstream
 from meshtest.explain.chains import chain_of
 from meshtest.explain.configuration import type_of, unpacked
 from meshtest.explain.here import Branch
@@ -127,10 +127,12 @@ def _judged(here: Here, config: Any, subject: Subject, branch: Branch) -> list[B
 
 def _proxied(here: Here, proxy: Any, wire: Wire, branch: Branch) -> list[Way]:
     found: list[Way] = []
+    tunnel = tunnels.asked_for(proxy)
     for share, cluster in upstream.clusters_of(proxy):
         own = branch if share == 1 else branch.when(f"{share:.3%} by weight", share)
-        target = upstream.Target(cluster=cluster, wire=wire)
-        for crossing, ways in upstream.forwarded(here, target, own.crossing):
+        target = upstream.Target(cluster=cluster, wire=tunnel.around(wire) if tunnel else wire)
+        onward = upstream.forwarded(here, target, own.crossing)
+        for crossing, ways in tunnel.through(here, wire, onward) if tunnel else onward:
             found += replace(own, crossing=crossing).closed(map(_as_tcp, ways))
     return found
 

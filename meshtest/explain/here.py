@@ -22,6 +22,13 @@ class Onward(Protocol):
         """Every way that it can go."""
 
 
+class Further(Protocol):
+    """Follows a connection that an application opens because an Envoy asked it to."""
+
+    def __call__(self, pod: str, to: str, wire: Wire) -> list[Way]:
+        """Every way that it can go from a pod to `host:port`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
     """One Envoy."""
@@ -31,6 +38,7 @@ class Here:
     configuration: Configuration
     side: str
     onward: Onward
+    further: Further
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,8 @@ class Crossing:
     """The DestinationRule that the cluster comes from."""
     endpoint: str = ""
     upstream_tls: UpstreamTls | None = None
+    tunnel: str = ""
+    """What it asks the endpoint for before anything else: `CONNECT host:port`, or POST."""
     details: str = ""
     """Envoy's words where it answered by itself (`%RESPONSE_CODE_DETAILS%`)."""
 

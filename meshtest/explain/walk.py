@@ -54,6 +54,7 @@ class Walker:
         self._configuration = configuration
         self._spoken = spoken
         self._network = Network(model)
+        self._pods = {pod.key: pod for pod in model.pods}
 
     def explain(self, caller: Pod, request: Request, identity: str = "") -> Explanation:
         """Every way that a request of a caller can go; `identity` is the one of a certificate that it shows itself."""
@@ -65,16 +66,16 @@ class Walker:
             ways = [Way(outcome=Outcome.UNRESOLVED, note=f"{host} does not resolve")]
         for address in found:
             wire = wire_of(request, caller.ip, address, identity)
-            ways += self._spread(self._first(caller, wire), len(found))
+            ways += self._spread(self._first(caller, wire, 0), len(found))
         shown = identity or (caller.identity if caller.has_envoy else "")
         return Explanation(caller=caller.key, identity=shown, request=request, ways=tuple(ways))
 
-    def _first(self, caller: Pod, wire: Wire) -> list[Way]:
+    def _first(self, caller: Pod, wire: Wire, depth: int) -> list[Way]:
         if caller.kind is PodKind.GATEWAY:
             arrivals = self._network.from_envoy(caller, wire)
         else:
             arrivals = self._network.from_application(caller, wire)
-        return self._arrived(arrivals, 0)
+        return self._arrived(arrivals, depth)
 
     def _arrived(self, arrivals: list[Arrival], depth: int) -> list[Way]:
         return [way for one in arrivals for way in self._spread(self._arrive(one, depth), len(arrivals))]
@@ -111,8 +112,22 @@ class Walker:
             arrivals = self._network.from_envoy(pod, wire, to_application=to_application)
             return self._arrived(arrivals, depth + 1)
 
+        def further(pod: str, to: str, wire: Wire) -> list[Way]:
+            host, _, port = to.rpartition(":")
+            opener = self._pods[pod]
+            found = names.addresses(self._model, opener.namespace, host.strip("[]"))
+            if not found:
+                return [Way(outcome=Outcome.UNRESOLVED, note=f"{host} does not resolve there")]
+            wire = replace(wire.to(found[0], int(port)), source=opener.ip)
+            return self._first(opener, wire, depth + 1)
+
         return Here(
-            model=self._model, pod=here, configuration=self._configuration(here), side=side, onward=onward
+            model=self._model,
+            pod=here,
+            configuration=self._configuration(here),
+            side=side,
+            onward=onward,
+            further=further,
         )
 
     def _application(self, pod: Pod, wire: Wire) -> list[Way]:

@@ -111,6 +111,8 @@ def _upstream(crossing: Crossing) -> Iterator[str]:
     yield f"cluster {crossing.cluster}{by}"
     if not crossing.endpoint:
         return
+    if crossing.tunnel:
+        yield f"in a tunnel that it is asked for with {crossing.tunnel}"
     tls = crossing.upstream_tls
     if tls is None:
         yield "in plaintext"

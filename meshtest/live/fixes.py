@@ -44,8 +44,8 @@ FIELDS = """
     retryOn retryRemoteLocalities rewrite route routes rules scheme sectionName selector serverCertificate
     servers service serviceAccounts serviceEntries sessionAffinity set simple sni sniHosts source sourceLabels
     sourceNamespace spec splitExternalLocalOriginErrors statPrefix status subjectAltNames subset subsets
-    targetPort targetRef targetRefs tcp tcpKeepalive timeout timeouts tls to tracing trafficPolicy tunnel type
-    uri urlRewrite useClientProtocol value values warmup weight when withoutHeaders workloadSelector
+    targetHost targetPort targetRef targetRefs tcp tcpKeepalive timeout timeouts tls to tracing trafficPolicy tunnel
+    type uri urlRewrite useClientProtocol value values warmup weight when withoutHeaders workloadSelector
     """.split()  # noqa: SIM905 - two hundred words read best as text
 _SUPPORTED = re.compile(r'Unsupported value: "(?P<word>[^"]*)": supported values: (?P<known>.+)')
 _MISSING = re.compile(r'Referenced (?P<what>[a-z:+ ]+?) not found: "(?P<word>[^"]+)"')
