@@ -187,8 +187,9 @@ probes, files, user, folder and limits are there for images that a scenario runs
 program of this machine can have them, for `commands:`; stand-ins heed none of them."""
 _REFUSED_PODS = """ambient mode (`istio.io/dataplane-mode: ambient`); in containers, `TPROXY` in the annotation
 `sidecar.istio.io/interceptionMode` or in a ProxyConfig; tracers in `proxy.istio.io/config` other than Zipkin; the
-annotation `sidecar.istio.io/bootstrapOverride`, and `inject.istio.io/templates` of others than `sidecar` and `gateway`;
-where an image runs, volumes of nodes and of storage (`hostPath`, `csi`, ...)"""
+annotation `sidecar.istio.io/bootstrapOverride`, `lo` in `traffic.sidecar.istio.io/excludeInterfaces`, and
+`inject.istio.io/templates` of others than `sidecar` and `gateway`; where an image runs, volumes of nodes and of
+storage (`hostPath`, `csi`, ...)"""
 _AMBIENT = "classes of ambient mode in `gatewayClassName` (`istio-waypoint`, `istio-east-west`, ...)"
 _FILTERS = "filters of Istio's own Envoy in a patch (`io.istio.*`, `stats.PluginConfig`, ...)"
 

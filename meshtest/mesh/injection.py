@@ -7,6 +7,7 @@ tools/istio-iptables for the annotations.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ AMBIENT = "istio.io/dataplane-mode"
 GATEWAYS = ("ingressgateway", "egressgateway", "eastwestgateway")
 PROXY_CONTAINER = "istio-proxy"
 NEVER_INJECTED = frozenset(("kube-system", "kube-public", "kube-node-lease", "local-path-storage"))
+POD_INTERFACE = "eth0"
+LOOPBACK_INTERFACE = "lo"
+_INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
+"""As istiod's validation has it (istio/istio: pkg/util/net/ip.go)."""
 CANONICAL_NAME = "service.istio.io/canonical-name"
 CANONICAL_REVISION = "service.istio.io/canonical-revision"
 
@@ -107,6 +112,12 @@ def interception(pod: Pod) -> InterceptionRules | None:
     notes = pod.annotations
     default = InterceptionRules()
     excluded = _ports(notes, "excludeInboundPorts")
+    if POD_INTERFACE in excluded_interfaces(
+        notes
+    ):  # all that comes and goes, but for a pod's calls of itself
+        return InterceptionRules(
+            include_inbound_ports=(), include_outbound_ranges=(), transparent=mode == TPROXY
+        )
     return InterceptionRules(
         exclude_inbound_ports=tuple(sorted({*default.exclude_inbound_ports, *excluded})),
         include_inbound_ports=_ports_or_all(notes, "includeInboundPorts"),
@@ -116,6 +127,17 @@ def interception(pod: Pod) -> InterceptionRules | None:
         include_outbound_ranges=_ranges_or_all(notes, "includeOutboundIPRanges"),
         transparent=mode == TPROXY,
     )
+
+
+def excluded_interfaces(notes: Mapping[str, str]) -> tuple[str, ...]:
+    """The network interfaces past which nothing is intercepted; a pod here has `lo` and `eth0`."""
+    name = "excludeInterfaces"
+    words = _words(notes, name)
+    for word in words:
+        if not _INTERFACE.fullmatch(word):
+            problem = f"{word!r} is no name of a network interface"
+            raise _wrong(TRAFFIC + name, problem, "names with commas between them")
+    return tuple(words)
 
 
 def is_ambient(labels: Mapping[str, str]) -> bool:

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from meshtest.errors import ManifestError
-from meshtest.mesh.injection import TEMPLATES, interception
+from meshtest.mesh.injection import (
+    LOOPBACK_INTERFACE,
+    TEMPLATES,
+    TRAFFIC,
+    excluded_interfaces,
+    interception,
+)
 from meshtest.mesh.standins import plays
 from meshtest.mesh.yaml_source import nearest_location
 
@@ -34,6 +40,10 @@ def check_unacted(pod: Pod, manifest: Manifest) -> None:
     with at_annotation(manifest):
         if _BOOTSTRAP in pod.annotations:
             raise _unacted(_BOOTSTRAP, "its Envoy starts with meshtest's own bootstrap")
+        if LOOPBACK_INTERFACE in excluded_interfaces(pod.annotations):
+            raise _unacted(
+                TRAFFIC + "excludeInterfaces", "a pod's calls of itself are as Istio usually has them"
+            )
         for name in map(str.strip, pod.annotations.get(TEMPLATES, "").split(",")):
             if name.startswith(_PROXYLESS):
                 raise _unacted(TEMPLATES, f"{name!r} is gRPC without Envoy, whose agent does not run here")

@@ -70,9 +70,14 @@ spec: {selector: {app: callee}, ports: [{name: http, port: 8080}, {name: http-mo
             ),
             {8080},
         ),
+        ("traffic.sidecar.istio.io/excludeInterfaces: eth0", set()),
+        ('traffic.sidecar.istio.io/excludeInterfaces: "net1,net2"', {80, 8080}),
     ],
-    ids=["all", "port-excluded", "other-addresses", "every-address", "addresses-excluded", "port-included"],
-)
+    ids=[
+        "all", "port-excluded", "other-addresses", "every-address", "addresses-excluded", "port-included",
+        "interface-excluded", "other-interfaces",
+    ],
+)  # fmt: skip
 def test_what_a_pod_calls(mesh: Mesh, annotation: str, taken: set[int]) -> None:
     mesh.apply(CALLER.replace("ANNOTATION", annotation))
     found = {port: mesh.request("shop/caller", f"http://catalog:{port}/") for port in (80, 8080)}
@@ -89,8 +94,10 @@ def test_what_a_pod_calls(mesh: Mesh, annotation: str, taken: set[int]) -> None:
         ('traffic.sidecar.istio.io/excludeInboundPorts: "8090"', {8080}),
         ('traffic.sidecar.istio.io/includeInboundPorts: "8090"', {8090}),
         ('traffic.sidecar.istio.io/includeInboundPorts: ""', set()),
+        ("traffic.sidecar.istio.io/excludeInterfaces: eth0", set()),
+        ("traffic.sidecar.istio.io/excludeInterfaces: net1", {8080, 8090}),
     ],
-    ids=["all", "excluded", "included", "none"],
+    ids=["all", "excluded", "included", "none", "interface-excluded", "other-interface"],
 )
 def test_what_a_pod_is_called_at(mesh: Mesh, annotation: str, taken: set[int]) -> None:
     """The caller speaks no mTLS, which a port without sidecar would not understand."""

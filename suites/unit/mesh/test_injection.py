@@ -52,6 +52,10 @@ def test_everything_is_intercepted_but_istios_own_ports() -> None:
         ),
         ("includeOutboundIPRanges", "*", "include_outbound_ranges", None),
         ("includeOutboundIPRanges", "", "include_outbound_ranges", ()),
+        ("excludeInterfaces", "net1, eth0", "include_inbound_ports", ()),
+        ("excludeInterfaces", "net1, eth0", "include_outbound_ranges", ()),
+        ("excludeInterfaces", "net1", "include_inbound_ports", None),
+        ("excludeInterfaces", "", "include_outbound_ranges", None),
     ],
 )
 def test_annotations_change_what_is_intercepted(
@@ -93,6 +97,7 @@ def test_the_annotation_says_how_and_else_the_proxy_config(
     ("annotations", "message"),
     [
         ({TRAFFIC + "excludeInboundPorts": "http"}, "'http' is no port"),
+        ({TRAFFIC + "excludeInterfaces": "eth0,a name"}, "'a name' is no name of a network interface"),
         ({TRAFFIC + "includeOutboundIPRanges": "everything"}, "'everything' is no IPv4 range"),
         (
             {"sidecar.istio.io/interceptionMode": "tproxy"},

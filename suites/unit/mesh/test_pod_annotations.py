@@ -28,9 +28,13 @@ LABELS = "labels: {app: web}, annotations: {%s}"
             "'grpc-agent' is gRPC without Envoy, whose agent does not run here",
         ),
         ("inject.istio.io/templates: 'sidecar,spire'", "only Istio's own sidecar and gateway are known here"),
+        (
+            "traffic.sidecar.istio.io/excludeInterfaces: 'net1,lo'",
+            "a pod's calls of itself are as Istio usually has them",
+        ),
         ("sidecar.istio.io/bootstrapOverride: mine", "its Envoy starts with meshtest's own bootstrap"),
     ],
-    ids=["grpc", "custom", "bootstrap"],
+    ids=["grpc", "custom", "loopback", "bootstrap"],
 )
 def test_what_nothing_acts_on_is_refused_at_its_line(
     build: Build, workload: Workload, annotation: str, message: str
