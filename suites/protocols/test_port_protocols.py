@@ -31,7 +31,17 @@ spec: {selector: {app: catalog, version: v1}, ports: [{PORT, targetPort: 8080}]}
         ("name: tcp, appProtocol: http, port: 5000", "http"),
         ("name: tcp, appProtocol: kubernetes.io/ws, port: 5000", "http"),
         ("name: mysql, port: 5000", "tcp"),
+        ("name: grpc, port: 5000", "http"),
+        ("name: http2-books, port: 5000", "http"),
+        ("name: tcp, appProtocol: kubernetes.io/h2c, port: 5000", "http"),
+        ("name: https, port: 5000", "tcp"),
+        ("name: tls-books, port: 5000", "tcp"),
+        ("name: http, appProtocol: https, port: 5000", "tcp"),
+        ("name: http, appProtocol: kubernetes.io/wss, port: 5000", "tcp"),
         ("name: books, port: 5000", "http"),
+        ("port: 5000", "http"),
+        ("name: books, port: 25", "tcp"),
+        ("name: books, port: 53", "tcp"),
         ("name: books, port: 3306", "tcp"),
         ("name: books, port: 27017", "tcp"),
     ],
@@ -40,6 +50,14 @@ def test_the_caller_takes_a_port_for(mesh: Mesh, port: str, layer: str) -> None:
     mesh.apply(SERVICE.replace("PORT", port))
     one = mesh.request(CLIENT, f"http://typed:{port.rpartition(' ')[2]}/")
     assert (one.status, [hop.layer for hop in one.hops if hop.side == "outbound"]) == (200, [layer])
+
+
+@pytest.mark.parametrize("port", ["name: books, port: 5000", "port: 5000"])
+def test_what_is_no_http_is_taken_for_tcp_where_nothing_is_declared(mesh: Mesh, port: str) -> None:
+    mesh.apply(SERVICE.replace("PORT", port).replace("8080", "9000"))
+    one = mesh.request(CLIENT, "tcp://typed:5000", body=b"\x00hello")
+    assert one.backend is not None
+    assert [hop.layer for hop in one.hops] == ["tcp", "tcp"]
 
 
 @pytest.mark.parametrize(
