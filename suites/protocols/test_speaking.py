@@ -122,3 +122,38 @@ def test_a_caller_may_show_a_certificate_of_its_own(mesh: Mesh, alpn: tuple[str,
         LEGACY, "https://server.shop:80/", identity=other, tls={"alpn": alpn, "server_name": "any.name"}
     )
     assert (one.status, one.peer_identity) == (status, other)
+
+
+@pytest.mark.parametrize(
+    ("caller", "server", "attempt"), [(ALICE, "envoy", ["1"]), (LEGACY, "istio-envoy", None)]
+)
+def test_proxies_say_who_they_are(mesh: Mesh, caller: str, server: str, attempt: list[str] | None) -> None:
+    """Of the callee's sidecar only those without one of their own hear."""
+    one = mesh.request(caller, "http://server.shop/")
+    assert one.backend is not None
+    received = one.backend.request.headers
+    assert (one.headers["server"], received["x-forwarded-proto"]) == (server, ["http"])
+    assert received.get("x-envoy-attempt-count") == attempt
+    assert len(received["x-request-id"]) == 1
+
+
+FORWARDED = "By=spiffe://x/ns/a/sa/b;Hash=1;URI=spiffe://x/ns/c/sa/d"
+
+
+@pytest.mark.parametrize("caller", [ALICE, LEGACY, "other"])
+def test_whom_a_caller_calls_for_only_counts_with_a_certificate(mesh: Mesh, caller: str) -> None:
+    """An application's word goes no further than its sidecar; who has a certificate of its own may be a proxy."""
+    headers, other = {"x-forwarded-client-cert": FORWARDED}, "spiffe://cluster.local/ns/other/sa/other"
+    if caller == "other":
+        tls = {"alpn": ("istio-http/1.1",), "server_name": "any.name"}
+        one = mesh.request(LEGACY, "https://server.shop:80/", identity=other, tls=tls, headers=headers)
+    else:
+        one = mesh.request(caller, "http://server.shop/", headers=headers)
+    assert one.backend is not None
+    told = [
+        part
+        for each in one.backend.request.headers.get("x-forwarded-client-cert", ())
+        for part in each.split(",")
+    ]
+    callers = [part.rpartition("URI=")[2] for part in told]
+    assert callers == {ALICE: [IDENTITY], LEGACY: [], "other": ["spiffe://x/ns/c/sa/d", other]}[caller]
