@@ -30,6 +30,12 @@ extensionProviders:
     headersToDownstreamOnDeny: [x-ext-authz-check-result]
     includeRequestBodyInCheck: {maxRequestBytes: 16, allowPartialMessage: true}
 """
+TOKENS = """
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: shop}
+spec: {jwtRules: [{issuer: me, jwks: KEYS}]}
+"""
 
 
 def policy(name: str, action: str, rules: str, namespace: str = "shop", spec: str = "") -> str:
@@ -89,6 +95,28 @@ def test_audit_stops_nothing(mesh: Mesh) -> None:
     exchange = mesh.request(ALICE, f"{URL}/")
     assert exchange.status == 200
     assert [(each.effect, each.name) for each in exchange.policies] == [("audited", "watch")]
+
+
+@pytest.mark.parametrize(("other", "by"), [("DENY", "deny"), ("ALLOW", "default")])
+def test_audit_lets_nobody_in_either(mesh: Mesh, other: str, by: str) -> None:
+    rule = "[{}]" if other == "DENY" else f"[{path('/else')}]"
+    mesh.replace(policy("watch", "AUDIT", "[{}]") + policy(other.lower(), other, rule))
+    assert decided(mesh) == f"403 {by}"
+
+
+def test_tokens_are_looked_at_after_custom_and_before_deny(mesh: Mesh) -> None:
+    mesh.replace(
+        TOKENS.replace("KEYS", f"'{mesh.jwks}'"),
+        policy("ask", "CUSTOM", "[{}]", spec="provider: {name: grpc}"),
+        policy("deny", "DENY", f"[{path('/a')}]"),
+        mesh_config=GRPC_PROVIDER,
+    )
+    good, bad = (f"Bearer {mesh.token(issuer='me', key=key)}" for key in ("known", "unknown"))
+    found = [
+        decided(mesh, f"{URL}/a", headers={"x-ext-authz": answer, "authorization": token})
+        for answer, token in (("deny", bad), ("allow", bad), ("allow", good))
+    ]
+    assert found == ["403 ask", "401 tokens", "403 deny"]
 
 
 @pytest.mark.parametrize(
