@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,3 +128,16 @@ def test_what_is_outside_the_mesh_is_called_in_plaintext_whatever_it_says_of_its
     one = mesh.request(CLIENT, "http://books.example.com/", address="240.1.1.1")
     assert (one.status, one.peer_identity) == (200, identity)
     assert one.hops[0].cluster == "outbound|80||books.example.com"
+
+
+def test_certificates_are_good_for_a_day(mesh: Mesh) -> None:
+    """As the sidecar itself says of the one that names it; every connection has the same."""
+    shown = json.loads(mesh.admin(CLIENT, "/certs"))["certificates"]
+    chains = [chain for one in shown for chain in one["cert_chain"]]
+    times = {
+        tuple(datetime.fromisoformat(chain[name]) for name in ("valid_from", "expiration_time"))
+        for chain in chains
+        if {"uri": IDENTITY} in chain["subject_alt_names"]
+    }
+    assert times
+    assert all(timedelta(hours=24) <= end - begin <= timedelta(hours=24, minutes=10) for begin, end in times)

@@ -84,6 +84,7 @@ def test_a_body_that_waits_to_be_asked_for_arrives(mesh: Mesh) -> None:
     )
     assert one.backend is not None
     assert (one.status, one.backend.request.body) == (200, b"books")
+    assert one.backend.request.headers["expect"] == ["100-continue"]  # a proxy that asks itself takes it off
 
 
 def test_many_at_once_are_no_problem(mesh: Mesh) -> None:
@@ -93,3 +94,22 @@ def test_many_at_once_are_no_problem(mesh: Mesh) -> None:
     ).exchanges
     assert {one.status for one in found} == {200}
     assert max(one.started for one in found) < min(one.started + one.latency for one in found)
+
+
+LIMITS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+
+
+@pytest.mark.parametrize(
+    ("pod", "cluster"),
+    [(CLIENT, "outbound|80||catalog-v1.shop.svc.cluster.local"), ("shop/catalog-v1", "inbound|8080||")],
+)
+def test_there_are_no_limits(mesh: Mesh, pod: str, cluster: str) -> None:
+    """In numbers: as many as Envoy can count."""
+    assert mesh.request(CLIENT, "http://catalog-v1/").status == 200
+    begin = f"{cluster}::default_priority::"
+    told = [
+        line.removeprefix(begin)
+        for line in mesh.admin(pod, "/clusters").splitlines()
+        if line.startswith(begin)
+    ]
+    assert {f"{name}::{2**32 - 1}" for name in LIMITS} == {line for line in told if "max_" in line}
