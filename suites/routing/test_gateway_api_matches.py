@@ -153,6 +153,16 @@ def test_each_part_of_a_route_takes_what_is_its_own(mesh: Mesh) -> None:
     assert [taken(mesh, each) for each in ("/books/1", "/music/1", "/films/1")] == ["books", "music", "all"]
 
 
+def test_a_route_is_for_what_is_addressed_to_the_service(mesh: Mesh) -> None:
+    """Not for what is addressed to one of its pods."""
+    mesh.replace(route({"all": []}))
+    assert taken(mesh, "/") == "all"
+    (pod,) = mesh.model.pods_of("shop/catalog-v1")
+    one = mesh.request(CLIENT, f"http://{pod.ip}:8080/")
+    assert (one.status, one.headers.get("x-rule")) == (200, None)
+    assert one.hops[0].cluster == "PassthroughCluster"
+
+
 SHELF, FIND = "library.v1.Shelf", "Find"
 CALLS: dict[str, list[dict[str, Any]]] = {
     "exact": [{"method": {"service": SHELF, "method": FIND}}],

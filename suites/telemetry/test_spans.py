@@ -97,7 +97,8 @@ def test_one_side_alone(mesh: Mesh, side: str, kinds: set[str]) -> None:
 
 
 def test_istios_own_tags(mesh: Mesh) -> None:
-    assert spans(mesh, ALL)["server"].tags["istio.canonical_service"] == "ratings"
+    told = spans(mesh, ALL)["server"].tags
+    assert (told["istio.canonical_service"], told["istio.canonical_revision"]) == ("ratings", "v1")
     tags = spans(mesh, WITHOUT_ISTIOS)["server"].tags
     assert not [name for name in tags if name.startswith("istio.")]
 
