@@ -46,6 +46,32 @@ kind: Endpoints
 metadata: {name: listed}
 subsets: [{addresses: [{ip: NORTH}], ports: [{name: http, port: 8081}, {name: tcp, port: 9000}]}]
 """
+ONE_READY_BY_SLICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: listed}
+spec: {ports: [{name: tcp, port: 90}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: listed-1, labels: {kubernetes.io/service-name: listed}}
+addressType: IPv4
+endpoints:
+  - {addresses: [NORTH], conditions: {ready: true}}
+  - {addresses: [SOUTH], conditions: {ready: false}}
+ports: [{name: tcp, port: 9000, protocol: TCP}]
+"""
+ONE_READY_BY_ENDPOINTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: listed}
+spec: {ports: [{name: tcp, port: 90}]}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: listed}
+subsets: [{addresses: [{ip: NORTH}], notReadyAddresses: [{ip: SOUTH}], ports: [{name: tcp, port: 9000}]}]
+"""
 BY_THE_NAME_OF_A_PORT = """
 apiVersion: v1
 kind: Service
@@ -141,6 +167,17 @@ def test_endpoints_may_have_several_ports(mesh: Mesh, caller: str, manifests: st
         one = mesh.request(caller, url, body="hello")
         assert one.backend is not None
         assert one.backend.workload == "web-north"
+
+
+@callers
+@pytest.mark.parametrize(
+    "manifests", [ONE_READY_BY_SLICE, ONE_READY_BY_ENDPOINTS], ids=["slice", "endpoints"]
+)
+def test_endpoints_that_are_not_ready_get_nothing(mesh: Mesh, caller: str, manifests: str) -> None:
+    for name, workload in (("NORTH", "web-north"), ("SOUTH", "web-south")):
+        manifests = manifests.replace(name, mesh.model.pods_of(f"default/{workload}")[0].ip)
+    mesh.apply(manifests)
+    assert answered(mesh, caller, "tcp://listed.default:90", body="hello") == {"web-north": 40}
 
 
 @callers

@@ -142,7 +142,7 @@ def test_what_a_caller_does_not_see_it_passes_through(mesh: Mesh, by: str) -> No
         metadata = {**hidden.body["metadata"], "annotations": {"networking.istio.io/exportTo": "~"}}
         mesh.apply(yaml.safe_dump({**hidden.body, "metadata": metadata}))
     one = mesh.request(CALLER, url)
-    assert (cluster(one), one.peer_identity) == ("PassthroughCluster", "")
+    assert (one.status, cluster(one), one.peer_identity) == (200, "PassthroughCluster", "")
 
 
 def test_the_registry_alone(mesh: Mesh) -> None:
