@@ -55,7 +55,8 @@ def test_a_request_that_stands_still_is_ended(mesh: Mesh) -> None:
     assert call(mesh, SLOW).status == 200
     mesh.replace(GATEWAY, mesh_config=STILL)
     one = call(mesh, SLOW)
-    assert (one.status, one.hops[0].flags) == (504, "SI")
+    assert one.status == 504
+    assert "SI" in {hop.flags for hop in one.hops}  # of the gateway or of the callee, whose is first
 
 
 def test_a_request_that_takes_too_long_is_ended(mesh: Mesh) -> None:
