@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from meshtest.envoy import self_discovery, spans
+from meshtest.envoy import metrics, self_discovery, spans
 from meshtest.mesh.addresses import PORT_PAST_AGENTS, RESOLVER
 from meshtest.mesh.injection import TPROXY, interception_mode
 from meshtest.mesh.names import file_name
+from meshtest.mesh.own_ports import METRICS, PATHS, READINESS
 from meshtest.mesh.proxy_config import knows_itself, proxy_name, zipkin_address
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ SOCKET_MARK = 1337
 """The mark on everything Envoy sends itself; redirect rules let it pass."""
 TPROXY_MARK = 1338
 """The same in TPROXY mode, where 1337 is on what Envoy sends in somebody's name (istio/istio: tools/istio-iptables)."""
-READINESS_PORT = 15021
 
 FLAGS = (
     "--disable-hot-restart",
@@ -76,6 +76,8 @@ def node_metadata(pod: Pod) -> dict[str, Any]:
         "CLUSTER_ID": "Kubernetes",
         "MESH_ID": pod.trust_domain,
         "ISTIO_VERSION": ISTIO_VERSION,
+        "ENVOY_STATUS_PORT": READINESS,
+        "ENVOY_PROMETHEUS_PORT": METRICS,
         "DNS_PROXY_ADDR": f"{RESOLVER}:53",
     }
     if pod.annotations:
@@ -90,7 +92,7 @@ def bootstrap(
     metadata: Mapping[str, Any] | None = None,
     socket_mark: int | None = SOCKET_MARK,
     resolver: str = RESOLVER,
-    readiness: tuple[str, int] | None = ("0.0.0.0", READINESS_PORT),  # noqa: S104 - inside the pod, as Istio does
+    own_ports: bool = True,
     allow: int | None = None,
 ) -> str:
     """The bootstrap of a pod's Envoy as JSON.
@@ -101,28 +103,33 @@ def bootstrap(
         metadata: `node_metadata(pod)` unless given.
         socket_mark: SO_MARK on what Envoy sends; None where Envoy may not set it.
         resolver: address of the cluster's name server.
-        readiness: address of `/healthz/ready`.
+        own_ports: whether it answers for itself to others; not where several share one network.
         allow: upper bound of downstream connections; None for no bound.
     """
     told = dict(metadata) if metadata is not None else node_metadata(pod)
+    admin = _pipe(socket_path(directory, pod.key, "admin"))
     config: dict[str, Any] = {
         "node": _node(pod, told),
         "layered_runtime": {"layers": _runtime_layers(pod.proxy_config)},
         **_FEW_STATISTICS,
         "bootstrap_extensions": [_internal_listeners()],
-        "admin": {"address": _pipe(socket_path(directory, pod.key, "admin"))},
+        "admin": {"address": admin},
         "typed_dns_resolver_config": _resolver(resolver),
         "dynamic_resources": _dynamic_resources(),
         "cluster_manager": _cluster_manager(pod, socket_mark),
         "static_resources": {
             "clusters": [_control_plane(name, f"{directory}/xds.sock") for name in ("xds-grpc", "sds-grpc")],
-            "listeners": [_answering("probe", _pipe(socket_path(directory, pod.key, "probe")))],
+            "listeners": [
+                _answering("probe", _pipe(socket_path(directory, pod.key, "probe")), _ready({"prefix": "/"}))
+            ],
         },
     }
-    if readiness is not None:
-        config["static_resources"]["listeners"].append(
-            _answering("readiness", _socket(*readiness), path="/healthz/ready")
-        )
+    if own_ports:
+        config["static_resources"]["clusters"].append(metrics.cluster(admin))
+        config["static_resources"]["listeners"] += [
+            _answering("stats", _socket(metrics.address(pod), METRICS), metrics.ROUTE),
+            _answering("readiness", _socket(metrics.ANYWHERE, READINESS), _ready({"path": PATHS[READINESS]})),
+        ]
     zipkin = zipkin_address(pod.proxy_config)
     if zipkin is not None:
         config["static_resources"]["clusters"].append(spans.cluster(*zipkin))
@@ -234,16 +241,20 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
     }
 
 
-def _answering(name: str, address: dict[str, Any], *, path: str | None = None) -> dict[str, Any]:
-    """A listener that answers 200 by itself: one round trip on it goes through the worker thread."""
-    match = {"path": path} if path else {"prefix": "/"}
-    hosts = [
-        {"name": name, "domains": ["*"], "routes": [{"match": match, "direct_response": {"status": 200}}]}
-    ]
+def _ready(match: Mapping[str, str]) -> dict[str, Any]:
+    """A route that answers 200 by itself: one round trip on it goes through the worker thread."""
+    return {"match": match, "direct_response": {"status": 200}}
+
+
+def _answering(name: str, address: dict[str, Any], route: Mapping[str, Any]) -> dict[str, Any]:
+    """A listener with one route, at which an Envoy answers for itself."""
     manager = {
         "@type": _MANAGER,
         "stat_prefix": name,
-        "route_config": {"name": name, "virtual_hosts": hosts},
+        "route_config": {
+            "name": name,
+            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}],
+        },
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]

@@ -35,6 +35,11 @@ def redirected(listeners: Sequence[Listener], entry: int, wire: Wire) -> Listene
     return _at(listeners, wire.address, wire.port, but=first) or first
 
 
+def is_for_any_port(listener: Listener) -> bool:
+    """Whether it takes what a redirect brought and no other listener is there for."""
+    return bool(listener.use_original_dst.value)
+
+
 def _binds(listener: Listener) -> bool:
     return not listener.HasField("bind_to_port") or bool(listener.bind_to_port.value)
 

@@ -18,6 +18,8 @@ from meshtest.explain.model import Explanation, Way
 from meshtest.explain.network import INBOUND_PORT, OUTBOUND_PORT, Network, Place
 from meshtest.explain.wire import wire_of
 from meshtest.mesh.model import PodKind
+from meshtest.mesh.own_ports import METRICS, OWN_PORTS, PATHS
+from meshtest.mesh.proxy_config import hides_metrics
 from meshtest.traffic.model import Outcome
 from meshtest.traffic.target import target_of
 
@@ -95,10 +97,16 @@ class Walker:
                 return self._application(pod, wire)
             side = "gateway" if pod.kind is PodKind.GATEWAY else _side(listener)
             return cross(self._here(pod, side, depth), listener, wire)
+        return self._redirected(arrival, pod, depth)
+
+    def _redirected(self, arrival: Arrival, pod: Pod, depth: int) -> list[Way]:
+        wire = arrival.wire
         entry = OUTBOUND_PORT if arrival.place is Place.OUTBOUND else INBOUND_PORT
         listener = chains.redirected(self._listeners(pod), entry, wire)
         if listener is None:
             return [Way(outcome=Outcome.REFUSED, answered_by=pod.key, note="its Envoy has no listener")]
+        if _is_own(pod, wire) and chains.is_for_any_port(listener):
+            return [_itself(pod, wire)]
         side = "outbound" if arrival.place is Place.OUTBOUND else "inbound"
         return cross(self._here(pod, side, depth), listener, wire)
 
@@ -131,6 +139,8 @@ class Walker:
         )
 
     def _application(self, pod: Pod, wire: Wire) -> list[Way]:
+        if _is_own(pod, wire):
+            return [_itself(pod, wire)]
         if pod.kind is PodKind.GATEWAY:
             return [Way(outcome=Outcome.REFUSED, answered_by=pod.key, note=f"nothing listens on {wire.port}")]
         spoken = self._spoken(pod, wire.port)
@@ -138,6 +148,21 @@ class Walker:
             return [Way(outcome=Outcome.REFUSED, answered_by=pod.key, note=f"nothing listens on {wire.port}")]
         answered = Way(answered_by=pod.key, workload=pod.workload_key)
         return list(_over_tls(answered, wire, spoken)) if wire.layers else [answered]
+
+
+def _is_own(pod: Pod, wire: Wire) -> bool:
+    """Whether a pod's Envoy answers there for itself."""
+    local = wire.address.startswith("127.")
+    return (
+        pod.has_envoy and wire.port in OWN_PORTS and (local or wire.port != METRICS or not hides_metrics(pod))
+    )
+
+
+def _itself(pod: Pod, wire: Wire) -> Way:
+    if wire.request is None or wire.layers:
+        return Way(outcome=Outcome.RESET, answered_by=pod.key, note="its Envoy takes plain HTTP only there")
+    status = 200 if wire.request.path_only == PATHS[wire.port] else 404
+    return Way(status=status, answered_by=pod.key, note="for itself")
 
 
 def _over_tls(answered: Way, wire: Wire, spoken: str | None) -> Iterator[Way]:

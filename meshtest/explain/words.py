@@ -138,9 +138,11 @@ def _percent(way: Way) -> str:
 def _ending(way: Way) -> str:
     if way.workload:
         return f"answered by the application of {way.workload}"
-    by = {crossing.pod: crossing.workload for crossing in way.crossings}.get(way.answered_by, way.answered_by)
+    envoys = {crossing.pod: crossing.workload for crossing in way.crossings}
+    by = envoys.get(way.answered_by, way.answered_by)
     if way.outcome is not Outcome.RESPONSE:
         return f"{way.outcome.value}: {way.note}" + (f", at {by}" if by else "")
     status = f"{way.status} " if way.status is not None else ""
     leads = f" to {way.location}" if way.location else ""
-    return f"{status}{way.note}{leads}, from " + (f"the Envoy of {by}" if way.crossings else by)
+    whose = "the Envoy of " if way.answered_by in envoys or way.status is not None else ""
+    return f"{status}{way.note}{leads}, from {whose}{by}"

@@ -35,6 +35,9 @@ TAKES_ROOTS = "PROXY_CONFIG_XDS_AGENT"
 KNOWS_ITSELF = "ISTIO_META_ENABLE_SELF_DISCOVERY"
 """The proxy is told of the pods of its own workload, by which it routes within zones."""
 
+HIDES_METRICS = "METRICS_LOCALHOST_ACCESS_ONLY"
+"""What the proxy counts is told inside its pod only."""
+
 
 def proxy_config(
     pod: Pod, default: Mapping[str, Any], resources: Sequence[Manifest] = (), root_namespace: str = ""
@@ -64,6 +67,10 @@ def proxy_config(
         found["proxyHeaders"] = {_REQUEST_ID: {"disabled": True}}
     environment = _environment(pod, default, own, resources, root_namespace)
     found |= {name: True for name in (TAKES_ROOTS, KNOWS_ITSELF) if _true(environment.get(name))}
+    if (
+        environment.get(HIDES_METRICS) == "true"
+    ):  # istio/istio: pkg/bootstrap/option/instances.go takes no other word
+        found[HIDES_METRICS] = True
     tracer = next((name for name in TRACERS if name in found.get("tracing", {})), None)
     if tracer is not None:
         raise _wrong(f"spans cannot be sent to {tracer}", "zipkin, or Telemetry with a provider")
@@ -83,6 +90,11 @@ def takes_roots(pod: Pod) -> bool:
 def knows_itself(pod: Pod) -> bool:
     """Whether a pod's proxy is told of the pods of its own workload."""
     return KNOWS_ITSELF in pod.proxy_config
+
+
+def hides_metrics(pod: Pod) -> bool:
+    """Whether what a pod's proxy counts is told inside the pod only."""
+    return HIDES_METRICS in pod.proxy_config
 
 
 def _environment(

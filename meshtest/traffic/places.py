@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshtest.mesh.injection import interception
 from meshtest.mesh.model import PodKind
+from meshtest.mesh.own_ports import OWN_PORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +24,6 @@ Place = tuple[str, str]
 """Pod and side."""
 
 _LOOPBACK = "127."
-_READINESS = 15021
-"""Where every Envoy answers for itself and logs nothing, even to what its own application sends to other pods."""
 
 
 class Pods:
@@ -62,7 +61,7 @@ class Pods:
         if pod is None or pod.key in self._silent:
             return None
         if pod.kind is PodKind.GATEWAY:
-            return (pod, "gateway") if port != _READINESS else None
+            return (pod, "gateway") if port not in OWN_PORTS else None
         rules = self._of(pod)
         if rules is None or port in rules.exclude_inbound_ports:
             return None
@@ -99,7 +98,7 @@ class Pods:
         rules = self._of(pod)
         if rules is None or pod.key in self._silent or ip in ("", pod.ip) or ip.startswith(_LOOPBACK):
             return False
-        if port == _READINESS and port not in self._services.get(ip, {}):
+        if port in OWN_PORTS and port not in self._services.get(ip, {}):
             return False
         if port in rules.include_outbound_ports:
             return True

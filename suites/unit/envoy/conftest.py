@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -52,10 +53,13 @@ def named(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "typed_config": typed(kind, **fields)}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """As many that differ: they are held until all are known."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def address(port: int) -> dict[str, Any]:
@@ -184,7 +188,7 @@ class Bench:
     def start(self, one: Pod) -> None:
         config = self.directory / f"{one.name}.json"
         mark = SOCKET_MARK if os.geteuid() == 0 else None  # nobody else may
-        text = bootstrap(one, directory=str(self.directory), readiness=None, socket_mark=mark)
+        text = bootstrap(one, directory=str(self.directory), own_ports=False, socket_mark=mark)
         config.write_text(text, encoding="utf-8")
         with (self.directory / f"{one.name}.err").open("ab") as err:
             line = [str(find_envoy()), "--config-path", str(config), "--concurrency", "1", *FLAGS]
@@ -515,15 +519,16 @@ def _everybody() -> dict[str, Any]:
 
 @pytest.fixture
 def pair(bench: Bench, application: Application) -> Pair:
+    outbound, inbound, tcp, edge = free_ports(4)
     return Pair(
         bench=bench,
         application=application,
         caller=pod("caller", "bob"),
         callee=pod("callee", "alice"),
-        outbound_port=free_port(),
-        inbound_port=free_port(),
-        tcp_port=free_port(),
-        edge_port=free_port(),
+        outbound_port=outbound,
+        inbound_port=inbound,
+        tcp_port=tcp,
+        edge_port=edge,
     )
 
 

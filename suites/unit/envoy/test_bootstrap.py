@@ -9,7 +9,7 @@ import pytest
 
 from meshtest.envoy.bootstrap import FLAGS, bootstrap, node_metadata, socket_path
 from meshtest.mesh.model import Pod, PodKind
-from meshtest.mesh.proxy_config import KNOWS_ITSELF
+from meshtest.mesh.proxy_config import HIDES_METRICS, KNOWS_ITSELF
 
 
 def a_pod(kind: PodKind = PodKind.SIDECAR, **fields: Any) -> Pod:
@@ -64,6 +64,29 @@ def test_sockets_lie_in_the_given_folder() -> None:
         "/run/meshtest", "default/reviews-v1-0", "probe"
     )
     assert listeners["meshtest-readiness"]["socket_address"]["port_value"] == 15021
+
+
+def test_what_it_counts_is_at_a_port_of_its_own_unless_hidden() -> None:
+    def port(pod: Pod) -> dict[str, Any]:
+        (found,) = (
+            one for one in made(pod)["static_resources"]["listeners"] if one["name"] == "meshtest-stats"
+        )
+        address: dict[str, Any] = found["address"]["socket_address"]
+        return address
+
+    assert port(a_pod()) == {"address": "0.0.0.0", "port_value": 15090}  # noqa: S104 - compared, never bound
+    hidden = a_pod(proxy_config={HIDES_METRICS: True})
+    assert port(hidden) == {"address": "127.0.0.1", "port_value": 15090}
+
+
+def test_its_own_ports_are_known_to_istiod() -> None:
+    told = node_metadata(a_pod())
+    assert (told["ENVOY_STATUS_PORT"], told["ENVOY_PROMETHEUS_PORT"]) == (15021, 15090)
+
+
+def test_several_on_one_network_have_no_ports_of_their_own() -> None:
+    found = made(a_pod(), own_ports=False)["static_resources"]
+    assert [one["name"] for one in found["listeners"]] == ["meshtest-probe"]
 
 
 def test_runtime_values_of_the_proxy_config_win() -> None:

@@ -11,6 +11,7 @@ from meshtest.errors import ManifestError
 from meshtest.mesh.mesh_config import MeshSettings, settings_of
 from meshtest.mesh.proxy_config import (
     has_request_ids,
+    hides_metrics,
     knows_itself,
     proxy_name,
     takes_roots,
@@ -200,3 +201,12 @@ def test_whose_proxy_is_told_of_its_own_workload(build: Build, workload: Workloa
     text = annotated(workload, '{"proxyMetadata": {"ISTIO_META_ENABLE_SELF_DISCOVERY": "true"}}')
     first, second = build(text + workload("b")).pods
     assert (knows_itself(first), knows_itself(second)) == (True, False)
+
+
+@pytest.mark.parametrize(("word", "hides"), [("true", True), ("True", False), ("1", False)])
+def test_whose_proxy_tells_its_own_pod_only(
+    build: Build, workload: Workload, word: str, *, hides: bool
+) -> None:
+    own = f'{{"proxyMetadata": {{"METRICS_LOCALHOST_ACCESS_ONLY": "{word}"}}}}'
+    first, second = build(annotated(workload, own) + workload("b")).pods
+    assert (hides_metrics(first), hides_metrics(second)) == (hides, False)

@@ -502,6 +502,8 @@ CONNECTED = line(
     [
         (A, f"{B.ip}:15021", (), []),
         (A, f"{GATEWAY.ip}:15021", (), []),
+        (A, f"{B.ip}:15090", (), []),
+        (PLAIN, f"{GATEWAY.ip}:15090", (), []),
         (PLAIN, f"{GATEWAY.ip}:15021", (), []),
         (PLAIN, "10.96.0.21:15021", (), []),
         (
@@ -511,7 +513,15 @@ CONNECTED = line(
             ["outbound default/a-1"],
         ),
     ],
-    ids=["of-the-caller", "of-the-caller-again", "of-the-pod", "behind-a-service", "by-a-sidecar"],
+    ids=[
+        "of-the-caller",
+        "of-the-caller-again",
+        "counted",
+        "counted-by-a-gateway",
+        "of-the-pod",
+        "behind-a-service",
+        "by-a-sidecar",
+    ],
 )
 def test_where_an_envoy_answers_for_itself_nothing_is_logged(
     caller: Pod, remote: str, lines: tuple[bytes, ...], hops: list[str]
