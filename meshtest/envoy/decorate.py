@@ -17,7 +17,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares_pb2
 from udpa.type.v1 import typed_struct_pb2
 
-from meshtest.envoy import alpn, mirrors
+from meshtest.envoy import alpn, audits, mirrors
 from meshtest.envoy.access_log import Evidence
 from meshtest.envoy.bootstrap import SOCKET_MARK, socket_path
 from meshtest.envoy.distort import limit_cluster, limit_listener
@@ -177,6 +177,7 @@ def _network_filter(network_filter: listener_pb2.Filter, context: Context, side:
 
 def _http(manager: hcm_pb2.HttpConnectionManager, context: Context, side: str) -> None:
     manager.access_log.append(context.evidence(side).http)
+    audits.keep_apart(manager.http_filters)
     if not context.native:
         alpn.replace(manager.http_filters)
         _keep_known(manager.http_filters)

@@ -14,6 +14,8 @@ LONGEST_LABEL = 63
 LONGEST_NAME = 253
 LONGEST_FILE = 80
 """The path of a socket has 107 bytes at most (unix(7))."""
+AUDITED = "meshtest_audit_"
+"""What the names begin with under which Envoy notes what AUDIT policies noticed."""
 ANY_NAME = frozenset(("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"))  # "system:..." is one
 
 

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meshtest.mesh.names import AUDITED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -41,7 +43,7 @@ class Said:
     pod: str
     kind: str
     effect: str = "denied"
-    """`denied`, `allowed`; of a dry run `would be denied`, `would be allowed`."""
+    """`denied`, `allowed`, `audited`; of a dry run `would be denied`, `would be allowed`."""
     namespace: str = ""
     name: str = ""
     rule: int | None = None
@@ -60,12 +62,14 @@ def refusal(hop: Hop) -> Said | None:
 
 
 def others(hop: Hop) -> Iterator[Said]:
-    """Which AuthorizationPolicy let a request through, and what those in a dry run would have done."""
+    """Which AuthorizationPolicies watched a request or let it through, and what those in a dry run would have done."""
     metadata = _metadata(hop)
-    if metadata.get("enforced_engine_result") == "allowed":
-        found = _named(hop, str(metadata.get("enforced_effective_policy_id", "")), effect="allowed")
-        if found is not None:
-            yield found
+    for prefix, effect in ((AUDITED, "audited"), ("", "allowed")):
+        if metadata.get(f"{prefix}enforced_engine_result") == "allowed":
+            name = str(metadata.get(f"{prefix}enforced_effective_policy_id", ""))
+            found = _named(hop, name, effect=effect)
+            if found is not None:
+                yield found
     for prefix in _DRY_RUN:
         result = metadata.get(f"{prefix}shadow_engine_result")
         name = str(metadata.get(f"{prefix}shadow_effective_policy_id", ""))

@@ -102,6 +102,8 @@ def test_audit_lets_nobody_in_either(mesh: Mesh, other: str, by: str) -> None:
     rule = "[{}]" if other == "DENY" else f"[{path('/else')}]"
     mesh.replace(policy("watch", "AUDIT", "[{}]") + policy(other.lower(), other, rule))
     assert decided(mesh) == f"403 {by}"
+    told = mesh.request(ALICE, f"{URL}/else").policies
+    assert ("audited", "watch") in [(each.effect, each.name) for each in told]
 
 
 def test_tokens_are_looked_at_after_custom_and_before_deny(mesh: Mesh) -> None:

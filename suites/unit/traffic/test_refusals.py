@@ -144,3 +144,14 @@ NAME = "ns[ns1]-policy[p]-rule[0]"
 )  # fmt: skip
 def test_the_others_that_had_a_say(rbac: Any, found: list[tuple[str, str]]) -> None:
     assert [(said.effect, said.name) for said in others(line(rbac=rbac))] == found
+
+
+def test_who_watched_is_known_beside_who_let_it_through_or_not() -> None:
+    watched = {
+        "meshtest_audit_enforced_engine_result": "allowed",
+        "meshtest_audit_enforced_effective_policy_id": "ns[ns1]-policy[watch]-rule[1]",
+    }
+    for result, told in (("allowed", ["audited watch", "allowed p"]), ("denied", ["audited watch"])):
+        last = {"enforced_engine_result": result, "enforced_effective_policy_id": "ns[ns1]-policy[p]-rule[0]"}
+        found = others(line(rbac={**watched, **last}))
+        assert [f"{each.effect} {each.name}" for each in found] == told
