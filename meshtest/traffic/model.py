@@ -169,7 +169,10 @@ class Decision:
     name: str
     """Empty where it was the absence of a policy that matched."""
     effect: str
-    """`denied` or `routed`; among `policies` also `allowed` and `audited`; of a dry run `would be denied` or `allowed`."""
+    """`denied` or `routed`.
+
+    Among `policies` also `allowed`, `audited`, and of a dry run `would be denied`, `would be allowed`.
+    """
     rule: int | None = None
     """Index in `spec.rules` of an AuthorizationPolicy or of a Gateway API route."""
     location: Location | None = None
