@@ -102,22 +102,25 @@ def test_another_pod_is_asked(mesh: Mesh) -> None:
     assert 2 in {one.attempts for one in found} <= {1, 2}
 
 
-@pytest.mark.parametrize(
-    ("policies", "failing"),
-    [((BY_USER, ROUTED), (UNAVAILABLE, 3)), ((BY_USER,), (OK, 2))],
-    ids=["by-a-rule", "without-rule"],
-)
-def test_with_a_hash_a_rule_asks_the_same_pod(
-    mesh: Mesh, policies: tuple[str, ...], failing: tuple[int, int]
-) -> None:
-    """It was chosen for a reason; where no VirtualService leads there, istiod does not look for a hash."""
+def hashed(mesh: Mesh, *policies: str) -> set[tuple[int | None, int | None]]:
+    """How calls of sixteen users end while one of their two pods fails, and after how many attempts."""
     mesh.apply(*policies)
     with mesh.inject(faults.abort(to=CALLEE, grpc_status=UNAVAILABLE)):
         found = [
             mesh.request(CLIENT, CALL.format("catalog"), headers={"x-user": f"user-{number}"})
             for number in range(16)
         ]
-    assert {(one.grpc_status, one.attempts) for one in found} == {(OK, 1), failing}
+    return {(one.grpc_status, one.attempts) for one in found}
+
+
+def test_with_a_hash_a_rule_asks_the_same_pod(mesh: Mesh) -> None:
+    """It was chosen for a reason."""
+    assert hashed(mesh, BY_USER, ROUTED) == {(OK, 1), (UNAVAILABLE, 3)}
+
+
+def test_without_a_rule_it_asks_another_one(mesh: Mesh) -> None:
+    """Where no VirtualService leads there, istiod does not look for a hash; how soon another is found is chance."""
+    assert (OK, 2) in hashed(mesh, BY_USER) <= {(OK, 1), (OK, 2), (OK, 3)}
 
 
 def test_how_a_callers_sidecar_is_told(mesh: Mesh) -> None:
