@@ -126,3 +126,15 @@ def test_a_gateway_has_no_stand_in_that_could_tell_anything(mesh: Mesh) -> None:
     mesh.apply(GATEWAY.replace("LABELS", ""))
     with pytest.raises(ScenarioError, match=r"^default/edge-istio-0 runs no stand-in"):
         mesh.received(POD)
+
+
+def test_nothing_that_comes_to_a_gateway_is_taken_over(mesh: Mesh) -> None:
+    """Where nobody listens a connection is refused; a sidecar takes it, and answers that nobody is there."""
+    mesh.apply(GATEWAY.replace("LABELS", ""))
+    found = {}
+    for key in (POD, "default/details-v1-0"):
+        pod = mesh.model.pod(key)
+        assert pod is not None
+        one = mesh.request("outside", "http://any.example/", address=pod.ip, port=7171)
+        found[key] = (one.outcome, one.status)
+    assert found == {POD: ("refused", None), "default/details-v1-0": ("response", 503)}
