@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from meshtest.errors import ConfigurationRejected, ScenarioError
 from meshtest.live.arguments import meant
 from meshtest.live.assembly import network_plan, outgrown, pod_plan
+from meshtest.live.foreign import foreign
 from meshtest.live.key_sets import CODE, authorities_of
 from meshtest.live.mesh_settings import at_its_place
 from meshtest.live.miscast import miscast
@@ -136,13 +137,13 @@ class Policies(MeshState):
         return self._all_told(pushed)
 
     def _all_told(self, pushed: Pushed) -> Pushed:
-        """With what istiod fetches live, too, and with what is to be said of stand-ins for the first time."""
+        """With what istiod fetches live, too, and what is to be said of stand-ins and gateways for the first time."""
         pushed = self._with_key_sets(pushed)
         settings = settings_of(text_of(self._in_force(self._mesh_config)))
-        found = tuple(miscast(self._model, settings.authorizers, self._applications))
-        fresh = (each for each in found if each not in self._miscast)
+        found = (*miscast(self._model, settings.authorizers, self._applications), *foreign(self._model))
+        fresh = (each for each in found if each not in self._warned)
         pushed = replace(pushed, notices=(*pushed.notices, *fresh))
-        self._miscast = found
+        self._warned = found
         return pushed
 
     def _with_key_sets(self, pushed: Pushed) -> Pushed:

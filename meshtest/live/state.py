@@ -100,7 +100,7 @@ class MeshState:
         """What the mesh's own authority is derived from."""
         self._applications = replace(options.applications, key_set=lambda: self.jwks)
         self._key_sets = KeySets(mode=options.engine_env.get(MODE, ""))
-        self._miscast: tuple[Notice, ...] = ()
+        self._warned: tuple[Notice, ...] = ()
         self._mesh_config = mesh_config_text(options.mesh_config)
         self._pod_network = POD_NETWORK
         self._has_outside = False

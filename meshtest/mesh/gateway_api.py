@@ -27,6 +27,8 @@ _READ = frozenset(
 )
 _OWN = frozenset((("apps", "Deployment"), ("", "Service"), ("", "ServiceAccount")))
 """Where one of these is there already, the controller leaves it alone; what it says besides its name is no matter."""
+_TAGS = frozenset((("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),))
+"""By their labels, the further names of istiod's revision (`istioctl tag generate`)."""
 _AMBIENT_CLASSES = frozenset(
     ("istio-waypoint", "istio-east-west", "istio-agentgateway", "istio-agentgateway-waypoint")
 )
@@ -53,7 +55,8 @@ def asked(manifests: Sequence[Manifest]) -> list[Mapping[str, Any]]:
     spaces = dict.fromkeys([*given, *(one.ref.namespace for one in manifests if one.ref.namespace)])
     return [
         *(namespace_object(name, given.get(name)) for name in spaces),
-        *(_bare(one) if _key(one) in _OWN else one.body for one in manifests if _key(one) in _READ | _OWN),
+        *(one.body for one in manifests if _key(one) in _READ),
+        *(_bare(one) for one in manifests if _key(one) in _OWN | _TAGS),
     ]
 
 

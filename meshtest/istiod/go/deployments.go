@@ -66,9 +66,9 @@ func runDeploymentController(server *apiServer, config inject.WebhookConfig) {
 	context := model.NewPushContext()
 	context.InitDone.Store(true) // nothing of the mesh decides about a gateway's pods but its ProxyConfig, of which they take the image
 	env.SetPushContext(context)
-	tags := revisions.NewTagWatcher(server, "", systemNamespace)
+	tags := revisions.NewTagWatcher(server, revision(), systemNamespace)
 	controller := gatewaycommon.NewDeploymentController(
-		server, clusterID, env, func() inject.WebhookConfig { return config }, func(func()) {}, tags, "", systemNamespace)
+		server, clusterID, env, func() inject.WebhookConfig { return config }, func(func()) {}, tags, revision(), systemNamespace)
 	server.RunAndWait(stop)
 	go tags.Run(stop)
 	go controller.Run(stop)

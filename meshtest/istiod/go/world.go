@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"os"
 	"strconv"
 	"time"
 
@@ -42,6 +44,11 @@ const (
 	domain          = constants.DefaultClusterLocalDomain
 )
 
+// revision is istiod's own, as Istio's chart gives it to it: what is labelled with another one (istio.io/rev) is somebody else's.
+func revision() string {
+	return cmp.Or(os.Getenv("REVISION"), "default")
+}
+
 // world is one istiod: its stores, registries, controllers and generators, wired as pilot/pkg/bootstrap does.
 //
 //	Istio kinds ──► store ────┬─► virtual services, service entries, extensions ─┐
@@ -78,7 +85,7 @@ func newWorld(mesh *meshconfig.MeshConfig) *world {
 
 	registry := aggregate.NewController(aggregate.Options{MeshHolder: w.env, ConfigClusterID: clusterID})
 	options := kubecontroller.Options{
-		SystemNamespace: systemNamespace, DomainSuffix: domain, ClusterID: clusterID, ConfigCluster: true,
+		SystemNamespace: systemNamespace, DomainSuffix: domain, ClusterID: clusterID, ConfigCluster: true, Revision: revision(),
 		Metrics: w.env, XDSUpdater: w.updater, MeshWatcher: watcher, MeshNetworksWatcher: w.env.NetworksWatcher,
 		MeshServiceController: registry, StatusWritingEnabled: activenotifier.New(false), KrtDebugger: debugger,
 	}
