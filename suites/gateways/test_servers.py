@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.sockets import listening
+
 if TYPE_CHECKING:
     from meshtest import Exchange, Mesh
     from meshtest.envoy.pki import Certificate
@@ -77,8 +79,9 @@ def test_a_server_may_be_for_one_address_alone(mesh: Mesh) -> None:
     assert call(mesh, "http").status == 200
     mesh.apply(BOUND)
     assert call(mesh, "http").outcome == "refused"
-    listening = mesh.execute("istio-system/istio-ingressgateway", ["ss", "-Htln"]).stdout.split()
-    assert "127.0.0.1:8080" in listening  # where the Service's port 80 leads
+    assert "127.0.0.1:8080" in listening(
+        mesh, "istio-system/istio-ingressgateway"
+    )  # where the Service's port 80 leads
 
 
 def test_rules_by_scheme(mesh: Mesh, shown: Certificate, tls_secret: Made) -> None:

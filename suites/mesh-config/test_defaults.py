@@ -8,6 +8,7 @@ import pytest
 
 from meshtest import faults
 from suites.outliers import wait_until_ejected
+from suites.sockets import established
 
 if TYPE_CHECKING:
     from meshtest import Exchange, Mesh
@@ -67,15 +68,14 @@ def test_connecting_takes_no_longer(mesh: Mesh) -> None:
 
 
 def test_the_kernel_keeps_connections_alive(mesh: Mesh) -> None:
-    def timers() -> list[str]:
+    def asks_after() -> float | None:
         port = mesh.request(NEAR, URL).hops[0].raw["upstream_local"].rpartition(":")[2]
-        found = mesh.execute(NEAR, ["ss", "-Htno", "state", "established", "sport", "=", f":{port}"])
-        return [word for word in found.stdout.split() if word.startswith("timer:")]
+        (found,) = established(mesh, NEAR, int(port))
+        return found.keepalive
 
-    assert timers() == []
+    assert asks_after() is None
     mesh.replace(mesh_config=KEPT_ALIVE)
-    (timer,) = timers()
-    assert timer.startswith("timer:(keepalive,9min")
+    assert 500 < (asks_after() or 0) <= 600
 
 
 def test_http2_between_sidecars(mesh: Mesh) -> None:
