@@ -55,8 +55,11 @@ def asked(manifests: Sequence[Manifest]) -> list[Mapping[str, Any]]:
     spaces = dict.fromkeys([*given, *(one.ref.namespace for one in manifests if one.ref.namespace)])
     return [
         *(namespace_object(name, given.get(name)) for name in spaces),
-        *(one.body for one in manifests if _key(one) in _READ),
-        *(_bare(one) for one in manifests if _key(one) in _OWN | _TAGS),
+        *(
+            one.body if _key(one) in _READ else _bare(one)
+            for one in manifests
+            if _key(one) in _READ | _OWN | _TAGS
+        ),
     ]
 
 
