@@ -106,10 +106,9 @@ def bootstrap(
         own_ports: whether it answers for itself to others; not where several share one network.
         allow: upper bound of downstream connections; None for no bound.
     """
-    told = dict(metadata) if metadata is not None else node_metadata(pod)
     admin = _pipe(socket_path(directory, pod.key, "admin"))
     config: dict[str, Any] = {
-        "node": _node(pod, told),
+        "node": _node(pod, node_metadata(pod) if metadata is None else metadata),
         "layered_runtime": {"layers": _runtime_layers(pod.proxy_config)},
         **_FEW_STATISTICS,
         "bootstrap_extensions": [_internal_listeners()],
@@ -126,10 +125,7 @@ def bootstrap(
     }
     if own_ports:
         config["static_resources"]["clusters"].append(metrics.cluster(admin))
-        config["static_resources"]["listeners"] += [
-            _answering("stats", _socket(metrics.address(pod), METRICS), metrics.ROUTE),
-            _answering("readiness", _socket(metrics.ANYWHERE, READINESS), _ready({"path": PATHS[READINESS]})),
-        ]
+        config["static_resources"]["listeners"] += _own_listeners(pod)
     zipkin = zipkin_address(pod.proxy_config)
     if zipkin is not None:
         config["static_resources"]["clusters"].append(spans.cluster(*zipkin))
@@ -239,6 +235,13 @@ def _control_plane(name: str, path: str) -> dict[str, Any]:
             }
         },
     }
+
+
+def _own_listeners(pod: Pod) -> list[dict[str, Any]]:
+    return [
+        _answering("stats", _socket(metrics.address(pod), METRICS), metrics.ROUTE),
+        _answering("readiness", _socket(metrics.ANYWHERE, READINESS), _ready({"path": PATHS[READINESS]})),
+    ]
 
 
 def _ready(match: Mapping[str, str]) -> dict[str, Any]:

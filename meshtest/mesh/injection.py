@@ -112,9 +112,8 @@ def interception(pod: Pod) -> InterceptionRules | None:
     notes = pod.annotations
     default = InterceptionRules()
     excluded = _ports(notes, "excludeInboundPorts")
-    if POD_INTERFACE in excluded_interfaces(
-        notes
-    ):  # all that comes and goes, but for a pod's calls of itself
+    if POD_INTERFACE in excluded_interfaces(notes):
+        # All that comes and goes, but for a pod's calls of itself.
         return InterceptionRules(
             include_inbound_ports=(), include_outbound_ranges=(), transparent=mode == TPROXY
         )

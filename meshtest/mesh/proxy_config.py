@@ -67,9 +67,8 @@ def proxy_config(
         found["proxyHeaders"] = {_REQUEST_ID: {"disabled": True}}
     environment = _environment(pod, default, own, resources, root_namespace)
     found |= {name: True for name in (TAKES_ROOTS, KNOWS_ITSELF) if _true(environment.get(name))}
-    if (
-        environment.get(HIDES_METRICS) == "true"
-    ):  # istio/istio: pkg/bootstrap/option/instances.go takes no other word
+    if environment.get(HIDES_METRICS) == "true":
+        # istio/istio: pkg/bootstrap/option/instances.go takes no other word.
         found[HIDES_METRICS] = True
     tracer = next((name for name in TRACERS if name in found.get("tracing", {})), None)
     if tracer is not None:

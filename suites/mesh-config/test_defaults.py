@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshtest import faults
-from suites.outliers import wait_until_ejected
+from suites.endpoints import wait_until_ejected
 from suites.sockets import established
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pytest
 from meshtest import faults
 from meshtest.live.requests import plain_request
 from meshtest.live.sending import Pace
+from suites.programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +53,11 @@ talk.settimeout(30)
 while part := talk.recv(65536): sys.stdout.write(part.decode())
 """
 """Connects, says nothing for so many seconds, and then asks in HTTP."""
-PYTHON = {"netns": sys.executable, "docker": "python3"}
 
 
 def told(mesh: Mesh, caller: str, silence: float) -> dict[str, Any]:
     """The headers that the application receives of such a caller."""
-    argv = [PYTHON[mesh.runtime], "-c", SILENCE, str(silence)]
-    done = mesh.execute(caller, argv)
+    done = run(mesh, caller, SILENCE, str(silence))
     head, _, body = done.stdout.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 200 "), done
     answer = json.loads(body[body.index("{") : body.rindex("}") + 1])

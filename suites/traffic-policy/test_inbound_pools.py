@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meshtest import faults
-from meshtest.waiting import wait_until
+from suites.endpoints import wait_until_known
 from suites.sockets import established
 
 if TYPE_CHECKING:
@@ -94,18 +93,9 @@ def inbound(exchanges: tuple[Exchange, ...]) -> list[str]:
 
 
 def first(mesh: Mesh, port: int = 80) -> None:
-    """A request, after which the callee's sidecar knows where its application is.
-
-    Clusters of ORIGINAL_DST learn it a moment after the first request, and until then make a connection for each.
-    """
-    clusters = {80: "inbound|8080||", 8081: "inbound|8081||"}
-
-    def known() -> bool:
-        shown = json.loads(mesh.admin(CALLEE, "/clusters?format=json"))["cluster_statuses"]
-        return any(one["name"] == clusters[port] and one.get("host_statuses") for one in shown)
-
+    """A request, after which the callee's sidecar knows where its application is."""
     assert mesh.request(CLIENT, f"http://plain:{port}/").status == 200
-    wait_until(known, 10, lambda: f"no endpoint of {clusters[port]} is known", step=0.005)
+    wait_until_known(mesh, CALLEE, f"inbound|{8080 if port == 80 else port}||")
 
 
 def shares(mesh: Mesh, requests: int = 8, *, port: int = 80, at_once: int = 1, query: str = "") -> list[int]:

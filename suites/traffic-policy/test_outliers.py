@@ -12,7 +12,7 @@ import pytest
 
 from meshtest import faults
 from meshtest.waiting import wait_until
-from suites.outliers import ejected, wait_until_ejected
+from suites.endpoints import ejected, wait_until_ejected
 
 if TYPE_CHECKING:
     from meshtest import Mesh

@@ -5,12 +5,12 @@ Each setting is tried at each place that has it: for every port, for one port, f
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.programs import run
 from suites.sockets import established
 
 if TYPE_CHECKING:
@@ -117,7 +117,6 @@ except TimeoutError:
     print("open")
 """
 """Says hello, and then waits for the end."""
-PYTHON = {"netns": sys.executable, "docker": "python3"}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_a_tcp_connection_without_bytes_is_closed(mesh: Mesh, place: str, end: s
     """Of connections that are no HTTP istiod asks the policy of every port alone."""
     mesh.apply(IDLE_AS_TCP)
     address, wait = f"{place}.shop.svc.cluster.local", "15" if end == "closed" else "1"
-    found = mesh.execute(CLIENT, [PYTHON[mesh.runtime], "-c", TALK, address, wait])
+    found = run(mesh, CLIENT, TALK, address, wait)
     assert found.stdout.strip() == end, found
 
 
